@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Compute kernels of the device: what one packet does, on host pointers. The arithmetic is the one
+ * that uapi/nib_isa.h promises; every table below gives the same bits. Kernels know nothing of
+ * queues, page tables, time or energy, allocate nothing and cannot fail: their callers have
+ * validated shapes and resolved addresses.
+ *
+ * Names: nib_<operation>_<what>_<isa>; one table per instruction set, chosen at run time.
+ */
+#ifndef NIB_KERNELS_H
+#define NIB_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "nib_isa.h"
+
+/**
+ * struct nib_gemm_job - rows x columns of a GEMM; see struct nib_pkt_gemm.
+ * @a: rows of A in row layout, @a_pitch bytes apart.
+ * @w: first panel wanted, in panel layout; panels follow each other.
+ * @out: first output element wanted (row 0, column of the first panel).
+ * @bias: bias of the first column, or NULL.
+ * @residual: as @out, or NULL.
+ * @rows: rows.
+ * @n: columns wanted, counted from the first panel's first; the last panel may be partial.
+ * @k: reduction length.
+ * @alpha: factor on every sum.
+ */
+struct nib_gemm_job {
+	const uint8_t *a;
+	const uint8_t *w;
+	uint8_t *out;
+	const float *bias;
+	const uint8_t *residual;
+	size_t a_pitch;
+	size_t out_pitch;
+	size_t residual_pitch;
+	uint32_t rows;
+	uint32_t n;
+	uint32_t k;
+	uint16_t a_fmt;
+	uint16_t w_fmt;
+	uint16_t out_fmt;
+	uint16_t activation;
+	float alpha;
+};
+
+/**
+ * struct nib_attention_job - one query row, all its heads.
+ * @q: FP32, n_heads x head_dim.
+ * @out: FP32, n_heads x head_dim.
+ * @k_rows: address of the K row of each position @first..@last, indexed from 0 at @first.
+ * @v_rows: the same for V.
+ * @sinks: logit per head, or NULL.
+ * @first: first position seen (0, or more under a window); fixes the chunk boundaries.
+ * @last: last position seen.
+ * @scale: factor on scores.
+ * @softcap: 0 for none.
+ */
+struct nib_attention_job {
+	const float *q;
+	float *out;
+	const uint8_t *const *k_rows;
+	const uint8_t *const *v_rows;
+	const float *sinks;
+	uint32_t first;
+	uint32_t last;
+	uint16_t n_heads;
+	uint16_t n_kv_heads;
+	uint16_t head_dim;
+	uint16_t k_fmt;
+	uint16_t v_fmt;
+	float scale;
+	float softcap;
+};
+
+/**
+ * struct nib_vec_job - one (i0, i1) of a VEC packet.
+ * @operand: address of element j = 0 of each operand.
+ * @stride: bytes from element j to j + 1, by operand.
+ * @fmt: enum nib_format by operand.
+ * @insns: the program.
+ * @regs: NIB_VEC_REGS vectors of round-up(n, 16) floats, 64-byte aligned: scratch.
+ */
+struct nib_vec_job {
+	uint8_t *const *operand;
+	const ptrdiff_t *stride;
+	const uint32_t *fmt;
+	const struct nib_vec_insn *insns;
+	float *regs;
+	uint32_t n_insns;
+	uint32_t n;
+};
+
+/**
+ * struct nib_kernels - one implementation of everything.
+ * @name: "scalar", "avx2", "avx512".
+ * @convert: n elements of a plain format (see nib_format_is_plain) to another, contiguous.
+ * @row_encode: k FP32 elements to one row of any format that nib_format_is_kv() lists, padding
+ *	written. @dst is NIB_ROW_ALIGN aligned and nib_row_bytes() long.
+ * @row_decode: the inverse: elements @from .. @from + n of a row of @k elements, to FP32. Any format
+ *	but U32.
+ * @panel_decode: output @row of a matrix in panel layout, k elements times @alpha, to FP32.
+ * @gemm: see struct nib_gemm_job.
+ * @attention: see struct nib_attention_job. @scratch holds nib_attention_scratch() floats.
+ * @vec: see struct nib_vec_job.
+ * @sample: token for n logits. @scratch holds 2 * n 32-bit words.
+ */
+struct nib_kernels {
+	const char *name;
+	void (*convert)(uint32_t dst_fmt, void *dst, uint32_t src_fmt, const void *src, size_t n);
+	void (*row_encode)(uint32_t fmt, uint32_t rule, const float *src, size_t k, void *dst);
+	void (*row_decode)(uint32_t fmt, const void *row, size_t k, size_t from, size_t n, float *dst);
+	void (*panel_decode)(uint32_t fmt, const void *panels, size_t k, uint32_t row, float alpha,
+			     float *dst);
+	void (*gemm)(const struct nib_gemm_job *job);
+	void (*attention)(const struct nib_attention_job *job, float *scratch);
+	void (*vec)(const struct nib_vec_job *job);
+	uint32_t (*sample)(const float *logits, uint32_t n, const struct nib_sample_params *params,
+			   void *scratch);
+};
+
+/* Floats of scratch that an attention kernel needs. */
+static inline size_t nib_attention_scratch(uint32_t head_dim)
+{
+	return NIB_ATTN_CHUNK * 2 + (size_t)head_dim * 4 + 64;
+}
+
+/* The readable reference: defines what all others compute. */
+extern const struct nib_kernels nib_kernels_scalar;
+
+/**
+ * nib_kernels_get - the best table this processor runs.
+ * @name: NULL for the best; else the one so named, or NULL if it cannot run here.
+ */
+const struct nib_kernels *nib_kernels_get(const char *name);
+
+#endif

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The device as a library (libnibdev.a): what nib-sim serves over vfio-user and what libaccel's
+ * in-process transport drives. Both see exactly what a PCI driver sees: BARs, DMA and interrupts.
+ *
+ * Threading: nib_device_read/write may be called from one thread while another one is in
+ * nib_device_run(); the device locks what they share. The library starts no thread.
+ */
+#ifndef NIB_DEVICE_H
+#define NIB_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct nib_device;
+
+/**
+ * struct nib_host_ops - the machine around the device.
+ * @dma: host pointer to [addr, addr + bytes) of DMA space, or NULL where that is not mapped,
+ *	not contiguous or not writable as asked. The pointer stays good until the mapping is
+ *	removed under nib_device_quiesce().
+ * @irq: raise MSI-X vector @vector.
+ * @kick: work has arrived; wake whoever calls nib_device_run(). May be NULL.
+ * @log: one line, no newline; level as in syslog. May be NULL.
+ */
+struct nib_host_ops {
+	void *(*dma)(void *host, uint64_t addr, size_t bytes, bool write);
+	void (*irq)(void *host, unsigned int vector);
+	void (*kick)(void *host);
+	void (*log)(void *host, int level, const char *line);
+};
+
+/**
+ * struct nib_device_config - how to make a device.
+ * @chip: path of a chip file, or the name of a built-in chip ("small", "edge", "maia200-class").
+ * @kernels: name of a kernel table, or NULL for the best.
+ * @ops: the machine; copied.
+ * @host: first argument of the operations.
+ */
+struct nib_device_config {
+	const char *chip;
+	const char *kernels;
+	struct nib_host_ops ops;
+	void *host;
+};
+
+/**
+ * nib_device_create - make a device, powered on, firmware off.
+ * @config: see above.
+ * @error: receives one line that names what is wrong, at most @error_bytes with its zero.
+ *
+ * Returns 0, or -EINVAL (chip file), -ENOENT (no such chip), -ENOMEM.
+ */
+int nib_device_create(const struct nib_device_config *config, char *error, size_t error_bytes,
+		      struct nib_device **device);
+void nib_device_destroy(struct nib_device *device);
+
+/*
+ * BAR access, as the bus does it: bar is NIB_BAR_REGS or NIB_BAR_DOORBELLS; bytes 4 or 8, aligned.
+ * Anything else reads as all ones and is ignored when written.
+ */
+uint64_t nib_device_read(struct nib_device *device, unsigned int bar, uint64_t offset,
+			 unsigned int bytes);
+void nib_device_write(struct nib_device *device, unsigned int bar, uint64_t offset,
+		      unsigned int bytes, uint64_t value);
+
+/**
+ * nib_device_window - the memory behind NIB_BAR_HBM.
+ * @fd: receives its file descriptor, owned by the device. May be NULL.
+ * @bytes: receives its length. May be NULL.
+ */
+void *nib_device_window(struct nib_device *device, int *fd, uint64_t *bytes);
+
+/**
+ * nib_device_run - execute up to @packets packets of what is queued.
+ *
+ * Returns how many ran; 0 means that there is nothing to do until the next kick.
+ */
+unsigned int nib_device_run(struct nib_device *device, unsigned int packets);
+
+/* Function-level reset, from configuration space. */
+void nib_device_reset(struct nib_device *device);
+
+/*
+ * Between quiesce and resume no packet executes and the device holds no pointer into host memory:
+ * the moment to change DMA mappings.
+ */
+void nib_device_quiesce(struct nib_device *device);
+void nib_device_resume(struct nib_device *device);
+
+/* Built-in firmware image (an embedded copy of nib_fw.bin) for hosts without a file system. */
+const void *nib_device_builtin_firmware(size_t *bytes);
+
+#endif

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+# Tests. Programs in tests/unit are named after what they test; every other .c there is a helper
+# that they share. `make check` is the whole ladder; see tests/check.
+
+TEST_LIBS := $(BUILD)/libaccel-compiler.a $(BUILD)/libaccel.a $(BUILD)/libnibdev.a
+TEST_HELPERS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
+UNIT_TESTS += $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
+FUZZERS += $(patsubst tests/fuzz/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
+GUEST_TESTS := $(patsubst tests/guest/%.c,$(BUILD)/guest/%,$(wildcard tests/guest/*.c))
+BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(wildcard tests/bench/*.c))
+
+$(BUILD)/tests/unit/%.o $(BUILD)/tests/bench/%.o $(BUILD)/tests/fuzz/%.o: \
+	CFLAGS_EXTRA += -Ifirmware-sim -Ilibaccel -Icompiler -Itests/unit -I$(BUILD) \
+		$(shell $(PKG_CONFIG) --cflags check libdrm 2>/dev/null)
+
+$(BUILD)/tests/test_%: $(BUILD)/tests/unit/test_%.o $(TEST_HELPERS) $(TEST_LIBS)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(ALL_LIBS) $(shell $(PKG_CONFIG) --libs check) -lm -lpthread
+
+$(BUILD)/tests/bench_%: $(BUILD)/tests/bench/bench_%.o $(TEST_LIBS)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(ALL_LIBS) -lm -lpthread
+
+$(BUILD)/tests/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(TEST_HELPERS) $(TEST_LIBS)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) $(FUZZ_LDFLAGS) -o $@ $^ $(ALL_LIBS) $(shell $(PKG_CONFIG) --libs check) \
+		-lm -lpthread
+
+$(BUILD)/tests/guest/%.o: CFLAGS_EXTRA += $(shell $(PKG_CONFIG) --cflags libdrm 2>/dev/null)
+$(BUILD)/guest/%: $(BUILD)/tests/guest/%.o
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs libdrm) -lpthread
+
+unit-tests: $(UNIT_TESTS)
+fuzzers: $(FUZZERS)
+guest-tests: $(GUEST_TESTS)
+
+check-unit: programs unit-tests ## Unit tests on the in-process device; no guest, no root, seconds
+	$(Q)BUILD=$(BUILD) tests/check unit
+
+check-asan: ## The unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=address,undefined check-unit
+
+check-run: programs unit-tests guest-tests toolbox fuzz-build
+	$(Q)BUILD=$(BUILD) tests/check all
+
+fuzz-build:
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=clang \
+		SANITIZE=fuzzer-no-link,address,undefined FUZZ_LDFLAGS=-fsanitize=fuzzer fuzzers
+
+fuzz: fuzz-build ## Every fuzzer for FUZZ_SECONDS (600), with its corpus in build/
+	$(Q)BUILD=$(BUILD) FUZZ_SECONDS=$${FUZZ_SECONDS:-600} tests/check fuzz
+
+bench: programs $(BENCHES) ## Benchmarks of kernels and of whole models
+	$(Q)BUILD=$(BUILD) tests/bench/run
+
+check-guest-%: programs guest-tests toolbox
+	$(Q)BUILD=$(BUILD) tests/check guest-$*
+
+.PHONY: unit-tests fuzzers guest-tests check-unit check-asan check-run fuzz-build fuzz bench
+
+$(BUILD)/tests/model/kld.o: CFLAGS_EXTRA += $(shell $(PKG_CONFIG) --cflags jansson 2>/dev/null)
+$(BUILD)/tests/kld: $(BUILD)/tests/model/kld.o
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs jansson) -lm
+unit-tests: $(BUILD)/tests/kld
