@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: MIT
+# Samples: small programs to copy from. The tools among them are built with the library.
+
+include samples/tale/tale.mk
