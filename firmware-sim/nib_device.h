@@ -79,6 +79,12 @@ void *nib_device_window(struct nib_device *device, int *fd, uint64_t *bytes);
  */
 unsigned int nib_device_run(struct nib_device *device, unsigned int packets);
 
+/*
+ * True while a queue waits at a semaphore, which memory may open without a kick: then run again
+ * soon, not only at the next kick.
+ */
+bool nib_device_blocked(struct nib_device *device);
+
 /* Function-level reset, from configuration space. */
 void nib_device_reset(struct nib_device *device);
 

@@ -51,9 +51,10 @@ extern "C" {
 /**
  * struct nib_obj_array - array of objects.
  * @stride: bytes from one object to the next; at least the size of the first version of it.
- * @count: objects. 0 with a null pointer is an empty array.
+ * @count: objects, at most NIB_MAX_ARRAY. 0 with a null pointer is an empty array.
  * @array: user pointer.
  */
+#define NIB_MAX_ARRAY	4096u
 struct nib_obj_array {
 	__u32 stride;
 	__u32 count;

@@ -69,9 +69,14 @@ enum nib_format {
  *	block; ties go to the smaller scale.
  *
  * Every rule gives code 127 (1.0) to an all-zero block, clamps to codes 0..254, and gives the
- * NaN code 255 to a block that holds a NaN or an infinity.
- * NVFP4 scales are amax / 6 relative to the FP32 scale, rounded to nearest even in UE4M3; BEST3
- * tries that code and its two neighbours.
+ * NaN code 255 to a block that holds a NaN or an infinity; the elements of both are zeros.
+ * BEST3 adds squares as a row sum of fma(d, d, sum), d being the error times the inverse of the
+ * FLOOR scale.
+ * NVFP4 rows have the FP32 scale R = (largest finite magnitude) / 2688, or 1 where that is 0.
+ * Block scales are (amax / 6) / R, rounded to nearest even in UE4M3, saturating; BEST3 tries that
+ * code and its two neighbours, d being (x - element * (scale * R)) / R with a fused numerator.
+ * Elements are x / (scale * R), or +0 where that divisor is 0. A NaN or an infinity gives its block
+ * scale 0x7f and zeros. Every step is an FP32 operation. Bit 7 of a UE4M3 scale is ignored.
  */
 enum nib_scale_rule {
 	NIB_SCALE_FLOOR = 0,

@@ -29,8 +29,10 @@
  *			s = flush(fma(a[j + 1], w[j + 1], s))
  *			s = flush(fma(a[j], w[j], s))
  *		acc = fma(s, scale_a * scale_w, acc)
- *	flush() turns subnormals into zeros of the same sign; subnormal elements of BF16 operands
- *	count as zeros as well. This is the order of BF16 dot-product instructions (odd element first);
+ *	flush() turns subnormals into zeros of the same sign; what is subnormal is decided after
+ *	rounding to 24 bits as if exponents had no limit, as flush-to-zero hardware does (so the
+ *	fma that would round up to 2^-126 from subnormals gives zero). Subnormal elements of BF16
+ *	operands count as zeros as well. This is the order of BF16 dot-product instructions (odd element first);
  *	for FP4 x FP4 every step is exact, so that integer dot products give the same bits. Formats
  *	without block scale have scale 1.
  *	Epilogue, each step rounded: acc *= row scale of A (NVFP4 rows only); acc *= alpha;
@@ -50,10 +52,17 @@
  *	a sink s joins last, as a chunk with m = s, l = 1 and o = 0
  *	result O[d] / L
  *   Masked positions are absent: they are in no sum. A chunk without positions is skipped.
+ *   In the row sum of p, position j is element j: lane j mod 16, whatever a window hides.
  * - exp, log, tanh, erf, sine and cosine are defined by the polynomials of
  *   firmware-sim/kernels/math.h, never by a C library.
  * - Quantization: see enum nib_scale_rule; elements are x * 2^-e rounded to nearest, ties to even,
  *   saturating; the second term of a split format quantizes x - value(first term), which is exact.
+ * - Conversions round to nearest even. To FP8 they saturate, infinities included; to F16 and BF16
+ *   they overflow to infinity. NaN becomes 0x7fc00000, 0x7fc0 (BF16), 0x7e00 (F16), 0x7f (E4M3),
+ *   0x7e (E5M2). Data that keeps its format keeps its bits, NaN payloads included.
+ * - Values of block formats in FP32 (GATHER, attention): element * scale, then for NVFP4 rows * row
+ *   scale, for panels * alpha; terms of a split format are added before alpha. Each step rounds.
+ * - VEC registers hold no NaN payload: STORE writes 0x7fc00000 for every NaN.
  */
 #ifndef NIB_ISA_H
 #define NIB_ISA_H
@@ -508,6 +517,8 @@ struct nib_pkt_vec {
  * p = exp((logit - max) / temperature); candidates stay until their sum, in that order, first
  * reaches @top_p times the sum of all of them; u = philox(seed, counter) picks the first whose
  * running sum exceeds u times the sum of those that stayed. Sums are sequential.
+ * NaN logits are no candidates; a temperature that is not above 0 counts as 0; where no running sum
+ * exceeds the share (the largest logit is infinite) the token is the one of temperature 0.
  * philox() is Philox-4x32-10 with key {seed low, seed high} and counter {counter low, counter
  * high, 0, 0}; u is its first word >> 8, times 2^-24.
  */

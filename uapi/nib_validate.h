@@ -143,6 +143,8 @@ static inline __u32 nib_check_gather(const struct nib_check *c)
 	__u32 fmt = nib_word_hi(c->w[8]) & 0xffff, layout = nib_word_hi(c->w[8]) >> 16;
 	__u64 table_align = layout == NIB_LAYOUT_PANELS ? 64 :
 			    nib_format_block(fmt) ? NIB_ROW_ALIGN : 4;
+	__u64 table_row = nib_format_block(fmt) ? nib_row_bytes(fmt, width) :
+			  (__u64)width * nib_format_bits(fmt) / 8;
 
 	if (nib_word_hi(c->w[9]))
 		return NIB_INVALID_RESERVED;
@@ -154,7 +156,7 @@ static inline __u32 nib_check_gather(const struct nib_check *c)
 	    !nib_check_pitch(c->w[7], (__u64)width * 4, 4))
 		return NIB_INVALID_RANGE;
 	if (layout == NIB_LAYOUT_PANELS ? c->w[5] != 0 :
-	    !nib_check_pitch(c->w[5], (__u64)width * nib_format_bits(fmt) / 8, table_align))
+	    !nib_check_pitch(c->w[5], table_row, table_align))
 		return NIB_INVALID_RANGE;
 	if (!nib_check_align(c, 2, 4) || !nib_check_align(c, 3, table_align) ||
 	    !nib_check_align(c, 6, 4))
@@ -241,7 +243,8 @@ static inline __u32 nib_check_attention(const struct nib_check *c)
 	if (!nib_format_is_kv(k_fmt) || !nib_format_is_kv(v_fmt))
 		return NIB_INVALID_FORMAT;
 	if (!nib_check_count(c, 1, NIB_MAX_DIM) || !heads || !kv || heads % kv || !dim ||
-	    dim > NIB_ATTN_MAX_HEAD_DIM || !nib_check_page_tokens(page) ||
+	    dim > NIB_ATTN_MAX_HEAD_DIM || heads * dim > NIB_MAX_DIM ||
+	    !nib_check_page_tokens(page) ||
 	    !nib_check_pitch(c->w[3], (__u64)heads * dim * 4, 4) ||
 	    !nib_check_pitch(c->w[5], (__u64)heads * dim * 4, 4) ||
 	    !nib_check_count(c, 8, NIB_MAX_DIM) ||

@@ -3,7 +3,7 @@
  * Compute kernels of the device: what one packet does, on host pointers. The arithmetic is the one
  * that uapi/nib_isa.h promises; every table below gives the same bits. Kernels know nothing of
  * queues, page tables, time or energy, allocate nothing and cannot fail: their callers have
- * validated shapes and resolved addresses.
+ * validated shapes and resolved addresses. They need 192 KiB of stack.
  *
  * Names: nib_<operation>_<what>_<isa>; one table per instruction set, chosen at run time.
  */
@@ -120,10 +120,13 @@ struct nib_kernels {
 			   void *scratch);
 };
 
-/* Floats of scratch that an attention kernel needs. */
+/* Query heads of one K/V head that an attention kernel takes at a time. */
+#define NIB_ATTN_HEADS	8u
+
+/* Floats of scratch that an attention kernel needs: scores, and 28 vectors of a head's size. */
 static inline size_t nib_attention_scratch(uint32_t head_dim)
 {
-	return NIB_ATTN_CHUNK * 2 + (size_t)head_dim * 4 + 64;
+	return NIB_ATTN_CHUNK * NIB_ATTN_HEADS + ((size_t)head_dim + 15) / 16 * 16 * 28;
 }
 
 /* The readable reference: defines what all others compute. */

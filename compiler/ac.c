@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Memory list, messages, growing text and names of formats.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include "ac.h"
+
+struct ac_block {
+	struct ac_block *next;
+	max_align_t data[];
+};
+
+void *ac_alloc(struct ac_ctx *ctx, size_t count, size_t size)
+{
+	struct ac_block *block;
+	uint64_t bytes;
+
+	if (ac_mul(count, size, &bytes) || ac_add(bytes, sizeof(*block), &bytes) ||
+	    bytes > SIZE_MAX / 2) {
+		ac_fail(ctx, ENOMEM, "%zu x %zu bytes of memory", count, size);
+		return NULL;
+	}
+	block = calloc(1, bytes);
+	if (!block) {
+		ac_fail(ctx, ENOMEM, "out of memory (%llu bytes)", (unsigned long long)bytes);
+		return NULL;
+	}
+	block->next = ctx->blocks;
+	ctx->blocks = block;
+	return block->data;
+}
+
+char *ac_strndup(struct ac_ctx *ctx, const char *text, size_t bytes)
+{
+	char *copy = ac_alloc(ctx, bytes + 1, 1);
+
+	if (copy)
+		memcpy(copy, text, bytes);
+	return copy;
+}
+
+void ac_free_all(struct ac_ctx *ctx)
+{
+	struct ac_block *next;
+
+	for (; ctx->blocks; ctx->blocks = next) {
+		next = ctx->blocks->next;
+		free(ctx->blocks);
+	}
+}
+
+int ac_fail(struct ac_ctx *ctx, int err, const char *fmt, ...)
+{
+	va_list args;
+
+	if (!ctx->error[0]) {
+		va_start(args, fmt);
+		vsnprintf(ctx->error, sizeof(ctx->error), fmt, args);
+		va_end(args);
+	}
+	return -err;
+}
+
+void ac_log(struct ac_ctx *ctx, enum ac_log level, const char *fmt, ...)
+{
+	char line[AC_ERROR_BYTES];
+	va_list args;
+
+	if (!ctx->options || !ctx->options->log)
+		return;
+	va_start(args, fmt);
+	vsnprintf(line, sizeof(line), fmt, args);
+	va_end(args);
+	ctx->options->log(ctx->options->user, level, line);
+}
+
+void ac_text_add(struct ac_text *text, const char *fmt, ...)
+{
+	va_list args;
+	size_t cap;
+	char *grown;
+	int n;
+
+	va_start(args, fmt);
+	n = vsnprintf(NULL, 0, fmt, args);
+	va_end(args);
+	if (n < 0 || text->failed)
+		return;
+	if (text->len + (size_t)n + 1 > text->cap) {
+		cap = (text->len + (size_t)n + 1) * 2;
+		grown = realloc(text->data, cap);
+		if (!grown) {
+			text->failed = true;
+			return;
+		}
+		text->data = grown;
+		text->cap = cap;
+	}
+	va_start(args, fmt);
+	vsnprintf(text->data + text->len, text->cap - text->len, fmt, args);
+	va_end(args);
+	text->len += (size_t)n;
+}
+
+void ac_text_free(struct ac_text *text)
+{
+	free(text->data);
+	memset(text, 0, sizeof(*text));
+}
+
+static const struct {
+	const char *name;
+	uint32_t fmt;
+} formats[] = {
+	{ "f32", NIB_FMT_F32 },		{ "bf16", NIB_FMT_BF16 },
+	{ "f16", NIB_FMT_F16 },		{ "u32", NIB_FMT_U32 },
+	{ "e4m3", NIB_FMT_E4M3 },	{ "e5m2", NIB_FMT_E5M2 },
+	{ "mxfp4", NIB_FMT_MXFP4 },	{ "nvfp4", NIB_FMT_NVFP4 },
+	{ "mxfp8", NIB_FMT_MXFP8 },	{ "mxfp8-e5m2", NIB_FMT_MXFP8_E5M2 },
+	{ "mxfp8x2", NIB_FMT_MXFP8X2 },
+};
+
+const char *accel_format_name(uint32_t fmt)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
+		if (formats[i].fmt == fmt)
+			return formats[i].name;
+	return NULL;
+}
+
+uint32_t accel_format_parse(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
+		if (!strcmp(formats[i].name, name))
+			return formats[i].fmt;
+	return NIB_FMT_NONE;
+}

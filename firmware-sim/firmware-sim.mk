@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: MIT
+# The device: a library (libnibdev.a), a server for QEMU (nib-sim), a firmware image (nib_fw.bin).
+
+include firmware-sim/kernels/kernels.mk
+
+NIBDEV_DIR := $(BUILD)/firmware-sim
+NIBDEV_OBJS := $(addprefix $(NIBDEV_DIR)/,builtin.o chip.o device.o regs.o \
+	hw_init.o hw_mem.o hw_mmu.o hw_timing.o \
+	hw_exec.o hw_exec_attention.o hw_exec_dma.o hw_exec_gemm.o hw_exec_vec.o \
+	fw_admin.o fw_boot.o fw_sched.o sha256.o) $(KERNELS_OBJS)
+NIBSIM_OBJS := $(addprefix $(NIBDEV_DIR)/,main.o pci.o vfio_user.o)
+# What a program that links libnibdev.a needs besides.
+NIBDEV_LIBS := $(shell $(PKG_CONFIG) --libs jansson) -lm -lpthread
+NIB_FW_VERSION := $(VERSION)
+
+$(NIBDEV_DIR)/%.o: CFLAGS_EXTRA += -Ifirmware-sim
+$(NIBDEV_DIR)/chip.o: CFLAGS_EXTRA += $(shell $(PKG_CONFIG) --cflags jansson)
+
+# The assembler includes these: make has to know.
+$(NIBDEV_DIR)/builtin.o: CFLAGS_EXTRA += -DNIB_CHIPS_DIR='"firmware-sim/chips"' \
+	-DNIB_FIRMWARE_FILE='"$(BUILD)/nib_fw.bin"'
+$(NIBDEV_DIR)/builtin.o: $(wildcard firmware-sim/chips/*.json) $(BUILD)/nib_fw.bin
+
+$(BUILD)/libnibdev.a: $(NIBDEV_OBJS)
+	$(call say,AR,$@)
+	$(Q)rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+$(BUILD)/nib-sim: $(NIBSIM_OBJS) $(BUILD)/libnibdev.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(NIBDEV_LIBS)
+
+$(BUILD)/mkfw: $(NIBDEV_DIR)/fw/mkfw.o $(NIBDEV_DIR)/sha256.o
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+
+$(BUILD)/nib_fw.bin: $(BUILD)/mkfw
+	$(call say,FW,$@)
+	$(Q)$(BUILD)/mkfw --version $(NIB_FW_VERSION) $@
+
+PROGRAMS += $(BUILD)/nib-sim $(BUILD)/nib_fw.bin $(BUILD)/mkfw $(BUILD)/libnibdev.a

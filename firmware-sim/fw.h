@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The firmware half of the device: what runs on its control processor. Boots, answers the admin
+ * ring, picks packets for the engine and posts completions. It reaches the hardware through the
+ * ports of hw.h, through registers and through memory, and never looks at what a packet does, with
+ * one exception: END.
+ *
+ * All functions run under the device lock.
+ */
+#ifndef NIB_FW_H
+#define NIB_FW_H
+
+#include "hw.h"
+
+struct nib_fw_stream {
+	bool used;
+	uint32_t bytes;
+	uint32_t nargs;
+	uint64_t offset;
+};
+
+struct nib_fw_context {
+	bool used;
+	uint32_t queues;
+	uint64_t root;
+	struct nib_fw_stream *streams;
+};
+
+/**
+ * struct nib_fw_job - the job at the head of a queue, once it has started.
+ * @entry: copy of its ring entry.
+ * @args: copy of its arguments.
+ * @at: word of the next packet in its stream.
+ * @stream: copy of the stream's descriptor.
+ * @done: counters so far; becomes the completion.
+ */
+struct nib_fw_job {
+	bool active;
+	struct nib_ring_entry entry;
+	uint64_t args[NIB_MAX_ARGS];
+	struct nib_fw_stream stream;
+	uint32_t at;
+	uint32_t packets;
+	struct nib_completion done;
+};
+
+/**
+ * struct nib_fw_queue - a queue.
+ * @ring: DMA address.
+ * @head: number of the oldest job without a completion.
+ * @tail: number after the newest job that was rung in.
+ * @broken: its ring cannot be reached.
+ * @tried: epoch in which its semaphore was last found closed.
+ * @turn_ns: run time in its present turn.
+ * @virtual_ns: run time divided by weight: the queue with the least is next.
+ */
+struct nib_fw_queue {
+	bool used;
+	bool broken;
+	uint32_t context;
+	uint64_t ring;
+	uint32_t entries;
+	uint32_t priority;
+	uint32_t weight;
+	uint32_t vector;
+	uint64_t head;
+	uint64_t tail;
+	uint64_t tried;
+	uint64_t turn_ns;
+	uint64_t virtual_ns;
+	struct nib_queue_status status;
+	struct nib_fw_job job;
+};
+
+#define NIB_FW_NO_QUEUE	~0u
+#define NIB_PRIORITIES	4u
+
+/**
+ * struct nib_fw - firmware state; all of it is lost when the firmware stops.
+ * @ctrl: DMA address of struct nib_ctrl.
+ * @boot_ns: host clock at boot; the heartbeat counts from there.
+ * @admin_head: messages answered.
+ * @admin_tail: messages rung in.
+ * @epoch: grows whenever a closed semaphore may have opened.
+ * @current: queue whose turn it is.
+ * @running: queue whose packet is on the engine.
+ * @ready: bit per queue that has jobs.
+ * @floor_ns: by priority: virtual time at which a queue that wakes up joins.
+ * @interrupts: vectors to raise once the lock is free.
+ */
+struct nib_fw {
+	struct nib_hw *hw;
+	struct nib_fw_payload constants;
+	uint64_t ctrl;
+	uint64_t boot_ns;
+	uint64_t packets;
+	uint32_t admin_head;
+	uint32_t admin_tail;
+	uint32_t event_head;
+	uint64_t epoch;
+	uint32_t current;
+	uint32_t running;
+	uint64_t ready[NIB_MAX_QUEUES / 64];
+	uint64_t floor_ns[NIB_PRIORITIES];
+	uint32_t interrupts;
+	struct nib_fw_context contexts[NIB_MAX_CONTEXTS];
+	struct nib_fw_queue queues[NIB_MAX_QUEUES];
+};
+
+/* --- fw_boot.c --- */
+void nib_fw_boot(struct nib_fw *fw);
+void nib_fw_halt(struct nib_fw *fw);
+void nib_fw_forget(struct nib_fw *fw);
+void nib_fw_crash(struct nib_fw *fw, const char *why);
+bool nib_fw_alive(const struct nib_fw *fw);
+uint32_t nib_fw_heartbeat(const struct nib_fw *fw, uint64_t host_ns);
+/* Part of the control page; NULL after a crash over it. */
+void *nib_fw_ctrl(struct nib_fw *fw, uint64_t offset, uint64_t bytes);
+void nib_fw_event(struct nib_fw *fw, uint32_t type, uint32_t id, uint32_t value, uint64_t addr);
+void nib_fw_interrupt(struct nib_fw *fw, uint32_t vector);
+
+/* --- fw_admin.c --- */
+void nib_fw_ping(struct nib_fw *fw, uint32_t value);
+void nib_fw_admin_ring(struct nib_fw *fw, uint32_t tail);
+/* True if the next message must wait until the engine has stopped. */
+bool nib_fw_admin_stops(struct nib_fw *fw);
+/* Answers the next message; false if there is none. */
+bool nib_fw_admin_step(struct nib_fw *fw);
+
+/* --- fw_sched.c --- */
+void nib_fw_queue_ring(struct nib_fw *fw, uint32_t queue, uint32_t tail);
+/* The next packet to execute; false: nothing can run now. */
+bool nib_fw_pick(struct nib_fw *fw, struct nib_engine_command *command);
+/* What became of it. */
+void nib_fw_retire(struct nib_fw *fw, const struct nib_engine_command *command,
+		   const struct nib_engine_result *result);
+/* True while a queue has jobs, whether or not they can run. */
+bool nib_fw_pending(const struct nib_fw *fw);
+/* Running jobs end with NIB_DONE_RESET. The engine has stopped. */
+void nib_fw_engine_reset(struct nib_fw *fw);
+/* All jobs of a queue end with NIB_DONE_CANCELLED. Its packet is not on the engine. */
+void nib_fw_queue_cancel(struct nib_fw *fw, uint32_t queue);
+
+#endif

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+/*
+ * GEMM packets: cut into blocks of rows x panels that one kernel call computes. Operands that are
+ * contiguous behind the MMU are used where they lie; weights that are not are taken panel by panel,
+ * so that a scattered matrix is never copied whole.
+ */
+#include <string.h>
+#include "hw_access.h"
+
+/* Multiply-adds between safe points: a second on the slowest kernels. */
+#define BLOCK_MACS (1ull << 28)
+/* A piece of W that one kernel call gets, where W is scattered. */
+#define SCATTERED_PANELS 1u
+
+struct gemm {
+	struct nib_pkt_gemm p;
+	uint64_t out_size;	/* bytes of an output element */
+	uint64_t a_row;		/* bytes of a row of A */
+	uint64_t panel;		/* bytes of a panel of W */
+	uint64_t panels;
+};
+
+/* Panels that may go into one call, starting with panel @first. */
+static uint64_t gemm_panels(struct nib_access *a, const struct gemm *g, uint64_t rows,
+			    uint64_t first)
+{
+	uint64_t left = g->panels - first, run = 0, whole;
+	uint64_t most = BLOCK_MACS / nib_mul_sat(rows * NIB_PANEL_N, g->p.k);
+	unsigned int mem;
+
+	most = most ? most : 1;
+	most = most < left ? most : left;
+	/* Ask for all that is left, so that the TLB learns the whole run at once. */
+	if (!nib_mem_run(a, nib_add_sat(g->p.w, first * g->panel), left * g->panel, NIB_READ,
+			 &run, &mem))
+		return SCATTERED_PANELS;
+	whole = run / g->panel;
+	whole = whole ? whole : SCATTERED_PANELS;
+	return whole < most ? whole : most;
+}
+
+static bool gemm_epilogue(struct nib_access *a, const struct gemm *g, uint64_t row, uint64_t rows,
+			  uint64_t column, uint64_t n, struct nib_gemm_job *job)
+{
+	struct nib_rows residual;
+	struct nib_view bias;
+
+	if (g->p.flags & NIB_GEMM_BIAS) {
+		if (!nib_view_map(a, nib_add_sat(g->p.bias, column * 4), n * 4, NIB_READ, &bias))
+			return false;
+		job->bias = (const float *)(const void *)bias.ptr;
+	}
+	if (g->p.flags & NIB_GEMM_RESIDUAL) {
+		if (!nib_rows_map(a, nib_add_sat(g->p.residual,
+						 row * g->p.residual_pitch + column * 4),
+				  g->p.residual_pitch, n * 4, rows, NIB_READ, &residual))
+			return false;
+		job->residual = residual.ptr;
+		job->residual_pitch = residual.pitch;
+	}
+	return true;
+}
+
+/* rows x panels of the output, one kernel call. */
+static bool gemm_block(struct nib_access *a, const struct gemm *g, uint64_t row, uint64_t rows,
+		       uint64_t first, uint64_t panels)
+{
+	uint64_t column = first * NIB_PANEL_N, n = panels * NIB_PANEL_N;
+	struct nib_gemm_job job = { 0 };
+	struct nib_rows in, out;
+	struct nib_view w;
+
+	n = n < g->p.n - column ? n : g->p.n - column;
+	/* On-chip memory keeps what was read once: book A with the first panels, W with the first rows. */
+	a->quiet = first > 0;
+	if (!nib_rows_map(a, nib_add_sat(g->p.a, row * g->p.a_pitch), g->p.a_pitch, g->a_row, rows,
+			  NIB_READ, &in))
+		return false;
+	a->quiet = row > 0;
+	if (!nib_view_map(a, nib_add_sat(g->p.w, first * g->panel), panels * g->panel, NIB_READ,
+			  &w))
+		return false;
+	a->quiet = false;
+	if (!nib_rows_map(a, nib_add_sat(g->p.out, row * g->p.out_pitch + column * g->out_size),
+			  g->p.out_pitch, n * g->out_size, rows, NIB_WRITE, &out) ||
+	    !gemm_epilogue(a, g, row, rows, column, n, &job))
+		return false;
+	job.a = in.ptr;
+	job.a_pitch = in.pitch;
+	job.w = w.ptr;
+	job.out = out.ptr;
+	job.out_pitch = out.pitch;
+	job.rows = (uint32_t)rows;
+	job.n = (uint32_t)n;
+	job.k = g->p.k;
+	job.a_fmt = g->p.a_fmt;
+	job.w_fmt = g->p.w_fmt;
+	job.out_fmt = g->p.out_fmt;
+	job.activation = g->p.activation;
+	job.alpha = nib_f32(g->p.alpha);
+	a->hw->kernels->gemm(&job);
+	return nib_rows_commit(a, &out);
+}
+
+/* How many rows to take at once: all of them, unless an operand is scattered or huge. */
+static uint64_t gemm_rows(struct nib_access *a, const struct gemm *g)
+{
+	uint64_t rows = g->p.rows, most = BLOCK_MACS / nib_mul_sat(NIB_PANEL_N, g->p.k);
+
+	rows = nib_rows_chunk(a, g->p.a, g->p.a_pitch, g->a_row, rows, NIB_READ);
+	rows = nib_rows_chunk(a, g->p.out, g->p.out_pitch, g->p.n * g->out_size, rows, NIB_WRITE);
+	if (g->p.flags & NIB_GEMM_RESIDUAL)
+		rows = nib_rows_chunk(a, g->p.residual, g->p.residual_pitch,
+				      (uint64_t)g->p.n * 4, rows, NIB_READ);
+	most = most ? most : 1;
+	return rows < most ? rows : most;
+}
+
+bool nib_exec_gemm(struct nib_access *a, const __u64 *w)
+{
+	uint64_t rows, most, panels;
+	struct gemm g;
+
+	memcpy(&g.p, w, sizeof(g.p));
+	if (!g.p.rows)
+		return true;
+	g.out_size = nib_format_bits(g.p.out_fmt) / 8;
+	g.a_row = nib_row_bytes(g.p.a_fmt, g.p.k);
+	g.panel = nib_panel_bytes(g.p.w_fmt, g.p.k);
+	g.panels = (g.p.n + NIB_PANEL_N - 1) / NIB_PANEL_N;
+	nib_cost_gemm(&a->hw->chip, a->cost, g.p.rows, g.p.n, g.p.k, g.p.a_fmt, g.p.w_fmt);
+	most = gemm_rows(a, &g);
+	for (uint64_t row = 0; row < g.p.rows; row += rows) {
+		rows = most < g.p.rows - row ? most : g.p.rows - row;
+		for (uint64_t first = 0; first < g.panels; first += panels) {
+			struct nib_arena_mark mark = nib_arena_mark(&a->hw->arena);
+
+			panels = gemm_panels(a, &g, rows, first);
+			if (!gemm_block(a, &g, row, rows, first, panels))
+				return false;
+			nib_arena_release(&a->hw->arena, mark);
+			if (!nib_access_point(a))
+				return false;
+		}
+	}
+	return true;
+}

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Packets of the vector unit: vector programs and sampling. A program runs once for each index of
+ * its space; operands whose whole space is contiguous cost one translation, others one for each
+ * vector.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include "hw_access.h"
+
+/**
+ * struct operand - a tensor of the program.
+ * @size: bytes of an element.
+ * @access: what the program does with it.
+ * @direct: pointer to element (0, 0, 0) where the whole space is contiguous, else NULL.
+ * @low: offset of the lowest element of a vector, relative to its first.
+ * @bytes: from the lowest to past the highest element of a vector.
+ */
+struct operand {
+	struct nib_vec_operand o;
+	uint64_t size;
+	unsigned int access;
+	uint8_t *direct;
+	int64_t low;
+	uint64_t bytes;
+};
+
+struct program {
+	struct nib_pkt_vec p;
+	struct operand operand[NIB_VEC_MAX_OPERANDS];
+	struct nib_vec_insn insns[NIB_VEC_MAX_INSNS];
+	uint64_t simple;	/* operations on one vector */
+	uint64_t special;
+	float *regs;
+};
+
+static bool is_special(unsigned int op)
+{
+	return op == NIB_VEC_DIV || (op >= NIB_VEC_SQRT && op <= NIB_VEC_COS);
+}
+
+static void program_read(struct program *g, const __u64 *w)
+{
+	const __u64 *at = w + 4;
+
+	memcpy(&g->p, w, sizeof(g->p));
+	for (uint32_t i = 0; i < g->p.n_operands; i++, at += 3) {
+		struct operand *x = &g->operand[i];
+		int64_t reach;
+
+		memset(x, 0, sizeof(*x));
+		memcpy(&x->o, at, sizeof(x->o));
+		x->size = nib_format_bits(x->o.fmt) / 8;
+		reach = (int64_t)(g->p.n - 1) * x->o.stride_n * (int64_t)x->size;
+		x->low = reach < 0 ? reach : 0;
+		x->bytes = (uint64_t)(reach < 0 ? -reach : reach) + x->size;
+	}
+	memcpy(g->insns, at, g->p.n_insns * sizeof(g->insns[0]));
+	g->simple = 0;
+	g->special = 0;
+	for (uint32_t i = 0; i < g->p.n_insns; i++) {
+		const struct nib_vec_insn *insn = &g->insns[i];
+
+		if (insn->op == NIB_VEC_LOAD)
+			g->operand[insn->a].access |= NIB_READ;
+		else if (insn->op == NIB_VEC_STORE)
+			g->operand[insn->dst].access |= NIB_WRITE;
+		else if (is_special(insn->op))
+			g->special += g->p.n;
+		else
+			g->simple += (insn->op == NIB_VEC_FMA ? 2ull : 1ull) * g->p.n;
+	}
+}
+
+/* Tries to find the whole space of an operand in one piece, and books it. */
+static void operand_direct(struct nib_access *a, const struct program *g, struct operand *x)
+{
+	int64_t reach0 = (int64_t)(g->p.d0 - 1) * x->o.stride0;
+	int64_t reach1 = (int64_t)(g->p.d1 - 1) * x->o.stride1;
+	int64_t low = x->low + (reach0 < 0 ? reach0 : 0) + (reach1 < 0 ? reach1 : 0);
+	uint64_t span = x->bytes + (uint64_t)llabs(reach0) + (uint64_t)llabs(reach1);
+	uint64_t vectors, elements = x->o.stride_n ? g->p.n : 1;
+	unsigned int mem;
+	uint8_t *p;
+
+	x->direct = NULL;
+	if (!x->access || x->o.addr + (uint64_t)low > x->o.addr + (uint64_t)low + span)
+		return;
+	p = nib_mem_span(a, x->o.addr + (uint64_t)low, span, x->access, &mem);
+	if (!p)
+		return;
+	x->direct = p - low;
+	/* A vector that every index shares is fetched once. */
+	vectors = nib_mul_sat(x->o.stride0 ? g->p.d0 : 1, x->o.stride1 ? g->p.d1 : 1);
+	nib_mem_count(a, mem, x->access, nib_mul_sat(vectors, elements * x->size));
+}
+
+/*
+ * A vector that is not part of a contiguous space. Where it has gaps, which may not be mapped, its
+ * elements are collected one by one; *stride becomes their distance behind the pointer.
+ */
+static uint8_t *operand_collect(struct nib_access *a, const struct program *g,
+				const struct operand *x, struct nib_view *view, ptrdiff_t *stride)
+{
+	struct nib_view element;
+	uint8_t *packed;
+
+	if (x->o.stride_n >= -1 && x->o.stride_n <= 1) {
+		if (!nib_view_map(a, view->va + (uint64_t)x->low, x->bytes, x->access, view))
+			return NULL;
+		return view->ptr - x->low;
+	}
+	packed = nib_arena_get(&a->hw->arena, g->p.n * x->size);
+	if (!packed) {
+		nib_access_fault(a, NIB_DONE_FAULT_VALUE, g->p.n);
+		return NULL;
+	}
+	/* An aligned element lies in one page: its view never bounces. */
+	for (uint64_t j = 0; j < g->p.n; j++) {
+		int64_t at = (int64_t)j * x->o.stride_n * (int64_t)x->size;
+
+		if (!nib_view_map(a, view->va + (uint64_t)at, x->size, x->access, &element))
+			return NULL;
+		if (x->access & NIB_READ)
+			memcpy(packed + j * x->size, element.ptr, x->size);
+	}
+	*stride = (ptrdiff_t)x->size;
+	view->ptr = packed;
+	return packed;
+}
+
+/* Brings back what the program stored in a collected vector. */
+static bool operand_return(struct nib_access *a, const struct program *g, const struct operand *x,
+			   const struct nib_view *view)
+{
+	struct nib_view element;
+	bool ok = true;
+
+	if (x->o.stride_n >= -1 && x->o.stride_n <= 1)
+		return nib_view_commit(a, view);
+	a->quiet = true;
+	for (uint64_t j = 0; ok && j < g->p.n; j++) {
+		int64_t at = (int64_t)j * x->o.stride_n * (int64_t)x->size;
+
+		ok = nib_view_map(a, view->va + (uint64_t)at, x->size, NIB_WRITE, &element);
+		if (ok)
+			memcpy(element.ptr, view->ptr + j * x->size, x->size);
+	}
+	a->quiet = false;
+	return ok;
+}
+
+/* One run of the program. */
+static bool program_step(struct nib_access *a, const struct program *g, uint64_t i0, uint64_t i1)
+{
+	uint8_t *ptr[NIB_VEC_MAX_OPERANDS] = { NULL };
+	ptrdiff_t stride[NIB_VEC_MAX_OPERANDS] = { 0 };
+	uint32_t fmt[NIB_VEC_MAX_OPERANDS] = { 0 };
+	struct nib_view view[NIB_VEC_MAX_OPERANDS];
+	struct nib_vec_job job = {
+		.operand = ptr,
+		.stride = stride,
+		.fmt = fmt,
+		.insns = g->insns,
+		.regs = g->regs,
+		.n_insns = g->p.n_insns,
+		.n = g->p.n,
+	};
+
+	for (uint32_t i = 0; i < g->p.n_operands; i++) {
+		const struct operand *x = &g->operand[i];
+		int64_t at = (int64_t)i0 * x->o.stride0 + (int64_t)i1 * x->o.stride1;
+
+		fmt[i] = x->o.fmt;
+		stride[i] = (ptrdiff_t)x->o.stride_n * (ptrdiff_t)x->size;
+		view[i].va = x->o.addr + (uint64_t)at;
+		if (x->direct)
+			ptr[i] = x->direct + at;
+		else if (x->access)
+			ptr[i] = operand_collect(a, g, x, &view[i], &stride[i]);
+		if (x->access && !ptr[i])
+			return false;
+	}
+	a->hw->kernels->vec(&job);
+	for (uint32_t i = 0; i < g->p.n_operands; i++) {
+		const struct operand *x = &g->operand[i];
+
+		if (!x->direct && (x->access & NIB_WRITE) && !operand_return(a, g, x, &view[i]))
+			return false;
+	}
+	return true;
+}
+
+static bool program_run(struct nib_access *a, struct program *g)
+{
+	struct nib_arena_mark start = nib_arena_mark(&a->hw->arena);
+	uint64_t parks = a->hw->parks;
+
+	for (uint32_t i = 0; i < g->p.n_operands; i++)
+		operand_direct(a, g, &g->operand[i]);
+	for (uint64_t i0 = 0; i0 < g->p.d0; i0++) {
+		for (uint64_t i1 = 0; i1 < g->p.d1; i1++) {
+			if (!program_step(a, g, i0, i1) || !nib_access_point(a))
+				return false;
+			nib_arena_release(&a->hw->arena, start);
+			if (parks == a->hw->parks)
+				continue;
+			parks = a->hw->parks;
+			a->quiet = true;
+			for (uint32_t i = 0; i < g->p.n_operands; i++)
+				operand_direct(a, g, &g->operand[i]);
+			a->quiet = false;
+		}
+	}
+	return true;
+}
+
+bool nib_exec_vec(struct nib_access *a, const __u64 *w)
+{
+	struct program g;
+	uint64_t steps;
+
+	program_read(&g, w);
+	if (!g.p.d0 || !g.p.d1)
+		return true;
+	g.regs = nib_arena_get(&a->hw->arena,
+			       ((size_t)g.p.n + 15) / 16 * 16 * 4 * NIB_VEC_REGS);
+	if (!g.regs)
+		return nib_access_fault(a, NIB_DONE_FAULT_VALUE, g.p.n);
+	steps = g.p.d0 * g.p.d1;
+	nib_cost_vector(&a->hw->chip, a->cost, nib_mul_sat(steps, g.simple),
+			nib_mul_sat(steps, g.special));
+	return program_run(a, &g);
+}
+
+/* --- SAMPLE --- */
+
+static bool sample_row(struct nib_access *a, const struct nib_pkt_sample *p, uint64_t r)
+{
+	struct nib_view logits, view, out;
+	struct nib_sample_params params;
+	uint32_t *scratch, token;
+
+	if (!nib_view_map(a, nib_add_sat(p->params, r * sizeof(params)), sizeof(params), NIB_READ,
+			  &view))
+		return false;
+	memcpy(&params, view.ptr, sizeof(params));
+	if (params.zero)
+		return nib_access_fault(a, NIB_DONE_FAULT_VALUE, params.zero);
+	if (!nib_view_map(a, nib_add_sat(p->logits, r * p->logits_pitch), (uint64_t)p->n * 4,
+			  NIB_READ, &logits) ||
+	    !nib_view_map(a, nib_add_sat(p->out, r * 4), 4, NIB_WRITE, &out))
+		return false;
+	scratch = nib_arena_get(&a->hw->arena, (size_t)p->n * 8);
+	if (!scratch)
+		return nib_access_fault(a, NIB_DONE_FAULT_VALUE, p->n);
+	token = a->hw->kernels->sample((const float *)(const void *)logits.ptr, p->n, &params,
+				       scratch);
+	memcpy(out.ptr, &token, 4);
+	return nib_view_commit(a, &out);
+}
+
+bool nib_exec_sample(struct nib_access *a, const __u64 *w)
+{
+	struct nib_pkt_sample p;
+
+	memcpy(&p, w, sizeof(p));
+	for (uint64_t r = 0; r < p.rows; r++) {
+		struct nib_arena_mark mark = nib_arena_mark(&a->hw->arena);
+
+		if (!sample_row(a, &p, r))
+			return false;
+		nib_arena_release(&a->hw->arena, mark);
+		nib_cost_vector(&a->hw->chip, a->cost, p.n, p.n);
+		if (!nib_access_point(a))
+			return false;
+	}
+	return true;
+}

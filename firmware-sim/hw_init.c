@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+/* Power-on and power-off of the hardware half: chip, kernels, memories. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+#include "hw.h"
+
+uint64_t nib_host_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void nib_hw_log(struct nib_hw *hw, int level, const char *format, ...)
+{
+	char line[256];
+	va_list args;
+
+	if (!hw->ops.log)
+		return;
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	hw->ops.log(hw->host, level, line);
+}
+
+/*
+ * A file, so that QEMU can map it into the guest; sparse, so that its size costs nothing; sealed,
+ * so that whoever gets the descriptor cannot shrink it under us.
+ */
+static int hbm_init(struct nib_hw *hw)
+{
+	uint64_t bytes = hw->chip.mem[NIB_MEM_HBM].bytes;
+	void *at;
+
+	hw->hbm_fd = memfd_create("nib-hbm", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (hw->hbm_fd < 0)
+		return -errno;
+	if (ftruncate(hw->hbm_fd, (off_t)bytes))
+		return -errno;
+	fcntl(hw->hbm_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+	at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, hw->hbm_fd, 0);
+	if (at == MAP_FAILED)
+		return -errno;
+	hw->hbm = at;
+	return 0;
+}
+
+static int sram_init(struct nib_hw *hw)
+{
+	void *at = mmap(NULL, hw->chip.mem[NIB_MEM_SRAM].bytes, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (at == MAP_FAILED)
+		return -errno;
+	hw->sram = at;
+	return 0;
+}
+
+int nib_hw_init(struct nib_hw *hw, const struct nib_device_config *config, char *error,
+		size_t error_bytes)
+{
+	int err;
+
+	hw->ops = config->ops;
+	hw->host = config->host;
+	hw->hbm_fd = -1;
+	err = nib_chip_load(config->chip ? config->chip : "small", &hw->chip, error, error_bytes);
+	if (err)
+		return err;
+	hw->kernels = nib_kernels_get(config->kernels);
+	if (!hw->kernels) {
+		snprintf(error, error_bytes, "kernels \"%s\": unknown, or not for this processor",
+			 config->kernels);
+		return -EINVAL;
+	}
+	err = hbm_init(hw);
+	if (!err)
+		err = sram_init(hw);
+	if (err) {
+		snprintf(error, error_bytes, "%s: cannot reserve its memories: errno %d",
+			 hw->chip.name, -err);
+		nib_hw_destroy(hw);
+		return -ENOMEM;
+	}
+	nib_meter_init(hw, nib_host_ns());
+	return 0;
+}
+
+void nib_hw_destroy(struct nib_hw *hw)
+{
+	if (hw->hbm)
+		munmap(hw->hbm, hw->chip.mem[NIB_MEM_HBM].bytes);
+	if (hw->sram)
+		munmap(hw->sram, hw->chip.mem[NIB_MEM_SRAM].bytes);
+	if (hw->hbm_fd >= 0)
+		close(hw->hbm_fd);
+	nib_arena_destroy(&hw->arena);
+	hw->hbm = NULL;
+	hw->sram = NULL;
+	hw->hbm_fd = -1;
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * GEMM with AVX2 and FMA: FP32 over lanes of 8 outputs, in the order of nib_isa.h. A tile of weights
+ * is decoded to FP32 once, in L1, for all rows of the piece. Sums of a block are stored and scaled
+ * in a second pass, because the two want different treatment of subnormals.
+ */
+#include <immintrin.h>
+
+#define GEMM_ELEMENT	4u
+struct gemm_tables {
+	char unused;
+};
+#include "gemm.h"
+
+#define GROUPS		(NIB_PANEL_N / 16)
+#define MAX_ROWS	6	/* x 2 sums, 2 weights and an activation: 15 of 16 registers */
+#define FLUSH		0x8000u	/* MXCSR: results that would be subnormal become zero */
+
+static void gemm_prepare(const struct nib_gemm_job *job, struct gemm_tables *tables)
+{
+	(void)job;
+	tables->unused = 0;
+}
+
+/* BF16 in the upper half of @bits; subnormals are zeros. */
+NIB_INLINE float bf16_operand(uint32_t bits)
+{
+	uint32_t sign = bits & 0x80000000u;
+
+	return nib_float((bits & 0x7f800000u) ? bits & 0xffff0000u : sign);
+}
+
+static void gemm_pack(const struct gemm_piece *p, const uint8_t *data, uint32_t valid, void *dst)
+{
+	float *x = dst;
+	uint32_t i;
+
+	if (p->a_fmt == NIB_FMT_BF16) {
+		for (i = 0; i < valid; i++)
+			x[i] = bf16_operand((uint32_t)data[2 * i] << 16 |
+					    (uint32_t)data[2 * i + 1] << 24);
+		for (; i < NIB_TILE_K; i++)
+			x[i] = 0.0f;
+	} else if (nib_format_bits(p->a_fmt) == 4) {
+		for (i = 0; i < NIB_TILE_K / 2; i++) {
+			x[2 * i] = nib_e2m1_decode(data[i]);
+			x[2 * i + 1] = nib_e2m1_decode(data[i] >> 4);
+		}
+	} else if (p->a_fmt == NIB_FMT_MXFP8_E5M2) {
+		for (i = 0; i < NIB_TILE_K; i++)
+			x[i] = nib_e5m2_decode(data[i]);
+	} else {
+		for (i = 0; i < NIB_TILE_K; i++)
+			x[i] = nib_e4m3_decode(data[i]);
+	}
+}
+
+/* One tile of weights, ready to multiply. */
+struct tile {
+	float data[2][GROUPS][NIB_TILE_K][16] __attribute__((aligned(64)));	/* by term */
+	float scale[2][2][NIB_PANEL_N];						/* [block][term] */
+};
+
+/* Elements of the 16 lanes of one vector of a group, @bits each, to rows of 16. */
+NIB_INLINE void fp4_lanes(const uint32_t *lane, float (*dst)[16])
+{
+	const __m256 values = _mm256_setr_ps(0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f);
+	const __m256i sign = _mm256_set1_epi32((int)0x80000000u);
+	uint32_t i, half;
+
+	for (half = 0; half < 2; half++) {
+		__m256i x = _mm256_load_si256((const __m256i *)(lane + half * 8));
+
+		for (i = 0; i < 8; i++) {
+			uint32_t shift = i % 2 * 16 + i / 2 * 4;
+			/* The lookup uses three bits of the index. */
+			__m256 v = _mm256_permutevar8x32_ps(values, _mm256_srli_epi32(x, shift));
+			__m256i s = _mm256_and_si256(_mm256_slli_epi32(x, 28 - shift), sign);
+
+			_mm256_store_ps(&dst[i][half * 8], _mm256_or_ps(v, _mm256_castsi256_ps(s)));
+		}
+	}
+}
+
+static void tile_data(uint32_t fmt, const uint32_t *lane, float (*dst)[16])
+{
+	uint32_t v, l, i;
+
+	for (v = 0; v < nib_format_bits(fmt); v++, lane += 16) {
+		if (fmt == NIB_FMT_BF16) {
+			for (l = 0; l < 16; l++)
+				dst[2 * v][l] = bf16_operand(lane[l] << 16);
+			for (l = 0; l < 16; l++)
+				dst[2 * v + 1][l] = bf16_operand(lane[l]);
+		} else if (nib_format_bits(fmt) == 4) {
+			fp4_lanes(lane, dst + v * 8);
+		} else {
+			for (i = 0; i < 4; i++) {
+				uint32_t shift = i % 2 * 16 + i / 2 * 8;
+				float *x = dst[v * 4 + i];
+
+				if (fmt == NIB_FMT_MXFP8_E5M2)
+					for (l = 0; l < 16; l++)
+						x[l] = nib_e5m2_decode(lane[l] >> shift & 0xff);
+				else
+					for (l = 0; l < 16; l++)
+						x[l] = nib_e4m3_decode(lane[l] >> shift & 0xff);
+			}
+		}
+	}
+}
+
+static void tile_decode(const struct gemm_piece *p, const uint8_t *w, struct tile *tile)
+{
+	uint32_t block = nib_format_block(p->w_fmt), bits = nib_format_bits(p->w_fmt), t, b, g, n;
+	uint32_t scales = block ? NIB_PANEL_N * (NIB_TILE_K / block) : 0;
+
+	for (t = 0; t < p->w_terms; t++) {
+		for (b = 0; b < NIB_TILE_K / p->block; b++)
+			for (n = 0; n < NIB_PANEL_N; n++)
+				tile->scale[b][t][n] = !block ? 1.0f :
+					gemm_scale(p->w_fmt,
+						   w[b * p->block / block * NIB_PANEL_N + n]);
+		w += scales;
+		for (g = 0; g < GROUPS; g++, w += bits * 64)
+			tile_data(p->w_fmt, (const uint32_t *)(const void *)w, tile->data[t][g]);
+	}
+}
+
+/* Sums of one block for @rows rows and one group. @a: NIB_TILE_K from row to row. */
+NIB_INLINE void multiply(const uint32_t rows, const uint32_t block, const float *a,
+			 const float (*w)[16], float *sum)
+{
+	__m256 s[MAX_ROWS][2];
+	uint32_t j, r, h;
+
+	for (r = 0; r < rows; r++)
+		s[r][0] = s[r][1] = _mm256_setzero_ps();
+	for (j = 0; j < block; j++) {
+		uint32_t k = j ^ 1; /* the odd one of a pair goes first */
+
+		for (r = 0; r < rows; r++) {
+			__m256 x = _mm256_broadcast_ss(&a[r * NIB_TILE_K + k]);
+
+			for (h = 0; h < 2; h++)
+				s[r][h] = _mm256_fmadd_ps(x, _mm256_load_ps(&w[k][h * 8]), s[r][h]);
+		}
+	}
+	for (r = 0; r < rows; r++)
+		for (h = 0; h < 2; h++)
+			_mm256_store_ps(sum + r * NIB_PANEL_N + h * 8, s[r][h]);
+}
+
+/*
+ * Sums of one block for all rows and outputs, @block being constant. Not inlined where it is called:
+ * the compiler must not move any of this across the changes of MXCSR there.
+ */
+NIB_INLINE void multiply_rows(uint32_t rows, const uint32_t block, const float *a,
+			      const float (*w)[NIB_TILE_K][16], float *sum)
+{
+	uint32_t g, r;
+
+	for (g = 0; g < GROUPS; g++) {
+		for (r = 0; r + MAX_ROWS <= rows; r += MAX_ROWS)
+			multiply(MAX_ROWS, block, a + r * NIB_TILE_K, w[g],
+				 sum + r * NIB_PANEL_N + g * 16);
+		for (; r + 2 <= rows; r += 2)
+			multiply(2, block, a + r * NIB_TILE_K, w[g], sum + r * NIB_PANEL_N + g * 16);
+		if (r < rows)
+			multiply(1, block, a + r * NIB_TILE_K, w[g], sum + r * NIB_PANEL_N + g * 16);
+	}
+}
+
+static __attribute__((noinline)) void multiply_16(uint32_t rows, const float *a,
+						  const float (*w)[NIB_TILE_K][16], float *sum)
+{
+	multiply_rows(rows, 16, a, w, sum);
+}
+
+static __attribute__((noinline)) void multiply_32(uint32_t rows, const float *a,
+						  const float (*w)[NIB_TILE_K][16], float *sum)
+{
+	multiply_rows(rows, 32, a, w, sum);
+}
+
+static void scale_rows(uint32_t rows, const float *restrict sum, const float *restrict a_scale,
+		       const float *restrict w_scale, float *restrict acc)
+{
+	uint32_t r, n;
+
+	for (r = 0; r < rows; r++)
+		for (n = 0; n < NIB_PANEL_N; n++)
+			acc[r * NIB_PANEL_N + n] = nib_fma(sum[r * NIB_PANEL_N + n],
+							   a_scale[r] * w_scale[n],
+							   acc[r * NIB_PANEL_N + n]);
+}
+
+static void gemm_multiply(const struct gemm_piece *p)
+{
+	/* Block formats have no element small enough for a subnormal product. */
+	int flush = p->a_fmt == NIB_FMT_BF16 || p->w_fmt == NIB_FMT_BF16;
+	float sum[GEMM_ROWS * NIB_PANEL_N] __attribute__((aligned(64)));
+	size_t tile_bytes = nib_tile_bytes(p->w_fmt);
+	const float *a = p->a, *a_scale = p->a_scale;
+	uint32_t mode = _mm_getcsr(), i, b, ta, tw;
+	const uint8_t *w = p->w;
+	struct tile tile;
+
+	for (i = 0; i < p->tiles; i++, w += tile_bytes) {
+		tile_decode(p, w, &tile);
+		for (b = 0; b < NIB_TILE_K; b += p->block) {
+			for (ta = 0; ta < p->a_terms; ta++, a_scale += p->rows) {
+				const float *x = a + ta * p->rows * NIB_TILE_K + b;
+
+				for (tw = 0; tw < p->w_terms; tw++) {
+					if (flush)
+						_mm_setcsr(mode | FLUSH);
+					if (p->block == 16)
+						multiply_16(p->rows, x, (void *)&tile.data[tw][0][b],
+							    sum);
+					else
+						multiply_32(p->rows, x, (void *)tile.data[tw], sum);
+					if (flush)
+						_mm_setcsr(mode);
+					scale_rows(p->rows, sum, a_scale, tile.scale[b / p->block][tw],
+						   p->acc);
+				}
+			}
+		}
+		a += p->a_terms * p->rows * NIB_TILE_K;
+	}
+}

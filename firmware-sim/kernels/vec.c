@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Vector programs: an interpreter whose registers are whole vectors. Registers are padded to 16
+ * elements; the padding holds numbers of no meaning, which nothing reads. Compiled once per
+ * instruction set; see isa.h.
+ *
+ * NaN payloads are not tracked: a register may hold any NaN, and a store writes the canonical one.
+ */
+#include "lanes.h"
+#include "element.h"
+
+#define STRIP	256u
+
+/* Elements of any stride gathered to consecutive ones. */
+static void pack(uint8_t *restrict dst, const uint8_t *restrict src, ptrdiff_t stride,
+		 uint32_t bytes, uint32_t n)
+{
+	uint32_t i;
+
+	for (i = 0; i < n; i++, src += stride, dst += bytes)
+		memcpy(dst, src, bytes);
+}
+
+static void vec_load(float *dst, const uint8_t *src, ptrdiff_t stride, uint32_t fmt, uint32_t n)
+{
+	uint32_t bytes = nib_format_bits(fmt) / 8, padded = (n + NIB_LANES - 1) / NIB_LANES * NIB_LANES, i, run;
+	uint8_t strip[STRIP * 4] __attribute__((aligned(64)));
+
+	if (stride == bytes) {
+		NIB_KERNEL(nib_convert)(NIB_FMT_F32, dst, fmt, src, n);
+	} else if (stride == 0) {
+		NIB_KERNEL(nib_convert)(NIB_FMT_F32, dst, fmt, src, 1);
+		for (i = 1; i < n; i++)
+			dst[i] = dst[0];
+	} else {
+		for (i = 0; i < n; i += run) {
+			run = n - i < STRIP ? n - i : STRIP;
+			if (bytes == 4)
+				pack(strip, src + i * stride, stride, 4, run);
+			else if (bytes == 2)
+				pack(strip, src + i * stride, stride, 2, run);
+			else
+				pack(strip, src + i * stride, stride, 1, run);
+			NIB_KERNEL(nib_convert)(NIB_FMT_F32, dst + i, fmt, strip, run);
+		}
+	}
+	for (i = n; i < padded; i++)
+		dst[i] = 0.0f;
+}
+
+static void vec_store(uint8_t *dst, ptrdiff_t stride, uint32_t fmt, const float *src, uint32_t n)
+{
+	float *d32 = (float *)dst;
+	uint32_t i, code;
+	float x;
+
+	if (fmt == NIB_FMT_BF16) {
+		if (stride == 2) {
+			NIB_KERNEL(nib_convert)(fmt, dst, NIB_FMT_F32, src, n);
+			return;
+		}
+		for (i = 0; i < n; i++, dst += stride) {
+			code = nib_bf16_encode(src[i]);
+			memcpy(dst, &code, 2);
+		}
+	} else if (stride == 4) {
+		for (i = 0; i < n; i++)
+			d32[i] = nib_canonical(src[i]);
+	} else {
+		for (i = 0; i < n; i++, dst += stride) {
+			x = nib_canonical(src[i]);
+			memcpy(dst, &x, 4);
+		}
+	}
+}
+
+static void vec_fill(float *dst, float x, uint32_t padded)
+{
+	uint32_t i;
+
+	for (i = 0; i < padded; i++)
+		dst[i] = x;
+}
+
+/*
+ * dst[i] = expression of x = a[i], y = b[i], z = c[i], over whole vectors of 16. Where registers
+ * are the same one, they are so element by element: no iteration depends on another.
+ */
+#define EACH(expression)						\
+	do {								\
+		_Pragma("GCC ivdep")					\
+		for (i = 0; i < padded; i++) {				\
+			float x = a[i], y = b[i], z = c[i];		\
+									\
+			(void)x, (void)y, (void)z;			\
+			dst[i] = (expression);				\
+		}							\
+	} while (0)
+
+/* Arithmetic between registers. Sources and destination may be the same register. */
+static void vec_each(uint32_t op, float *dst, const float *a, const float *b, const float *c,
+		     float imm, uint32_t padded)
+{
+	uint32_t i;
+
+	switch (op) {
+	case NIB_VEC_MOVI:
+		EACH(imm);
+		break;
+	case NIB_VEC_IOTA:
+		EACH((float)(int32_t)i);
+		break;
+	case NIB_VEC_ADD:
+		EACH(x + y);
+		break;
+	case NIB_VEC_SUB:
+		EACH(x - y);
+		break;
+	case NIB_VEC_MUL:
+		EACH(x * y);
+		break;
+	case NIB_VEC_DIV:
+		EACH(x / y);
+		break;
+	case NIB_VEC_FMA:
+		EACH(nib_fma(x, y, z));
+		break;
+	case NIB_VEC_MIN:
+		EACH(nib_min(x, y));
+		break;
+	case NIB_VEC_MAX:
+		EACH(nib_max(x, y));
+		break;
+	case NIB_VEC_ADDI:
+		EACH(x + imm);
+		break;
+	case NIB_VEC_MULI:
+		EACH(x * imm);
+		break;
+	case NIB_VEC_NEG:
+		EACH(-x);
+		break;
+	case NIB_VEC_ABS:
+		EACH(nib_abs(x));
+		break;
+	case NIB_VEC_SQRT:
+		EACH(__builtin_sqrtf(x));
+		break;
+	case NIB_VEC_RSQRT:
+		EACH(nib_rsqrt(x));
+		break;
+	case NIB_VEC_RCP:
+		EACH(1.0f / x);
+		break;
+	case NIB_VEC_EXP:
+		EACH(nib_exp(x));
+		break;
+	case NIB_VEC_LOG:
+		EACH(nib_log(x));
+		break;
+	case NIB_VEC_TANH:
+		EACH(nib_tanh(x));
+		break;
+	case NIB_VEC_SIGMOID:
+		EACH(nib_sigmoid(x));
+		break;
+	case NIB_VEC_ERF:
+		EACH(nib_erf(x));
+		break;
+	case NIB_VEC_SIN:
+		EACH(nib_sin(x));
+		break;
+	case NIB_VEC_COS:
+		EACH(nib_cos(x));
+		break;
+	case NIB_VEC_FLOOR:
+		EACH(nib_floor(x));
+		break;
+	case NIB_VEC_RINT:
+		EACH(nib_rint(x));
+		break;
+	case NIB_VEC_LT:
+		EACH(x < y ? 1.0f : 0.0f);
+		break;
+	case NIB_VEC_EQ:
+		EACH(x == y ? 1.0f : 0.0f);
+		break;
+	case NIB_VEC_SELECT:
+		EACH(x != 0.0f ? y : z);
+		break;
+	}
+}
+
+void NIB_KERNEL(nib_vec)(const struct nib_vec_job *job)
+{
+	uint32_t padded = (job->n + NIB_LANES - 1) / NIB_LANES * NIB_LANES, i;
+
+	for (i = 0; i < job->n_insns; i++) {
+		const struct nib_vec_insn *insn = &job->insns[i];
+		float *dst = job->regs + (size_t)(insn->dst % NIB_VEC_REGS) * padded;
+		const float *a = job->regs + (size_t)(insn->a % NIB_VEC_REGS) * padded;
+		const float *b = job->regs + (size_t)(insn->b % NIB_VEC_REGS) * padded;
+		const float *c = job->regs + (size_t)(insn->imm % NIB_VEC_REGS) * padded;
+
+		switch (insn->op) {
+		case NIB_VEC_LOAD:
+			vec_load(dst, job->operand[insn->a], job->stride[insn->a],
+				 job->fmt[insn->a], job->n);
+			break;
+		case NIB_VEC_STORE:
+			vec_store(job->operand[insn->dst], job->stride[insn->dst],
+				  job->fmt[insn->dst], a, job->n);
+			break;
+		case NIB_VEC_RSUM:
+			vec_fill(dst, nib_lanes_fold(nib_sum, 0.0f, a, job->n), padded);
+			break;
+		case NIB_VEC_RMAX:
+			vec_fill(dst, nib_lanes_fold(nib_max, nib_nan(), a, job->n), padded);
+			break;
+		case NIB_VEC_RMIN:
+			vec_fill(dst, nib_lanes_fold(nib_min, nib_nan(), a, job->n), padded);
+			break;
+		default:
+			vec_each(insn->op, dst, a, b, c, nib_float(insn->imm), padded);
+			break;
+		}
+	}
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * /sys/kernel/debug/accel/BDF/: a look inside.
+ */
+#ifndef NIB_DEBUGFS_H
+#define NIB_DEBUGFS_H
+
+struct nib_device;
+
+void nib_debugfs_init(struct nib_device *ndev);
+
+#endif

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Probe, remove, and losing a device. A device is lost when it vanishes (reads give all ones) or no
+ * longer answers; from then on every fence is signalled with an error and every ioctl fails, but the
+ * driver stays bound and files stay open until someone unbinds it.
+ */
+#include <linux/dma-mapping.h>
+#include <linux/module.h>
+
+#include <drm/drm_managed.h>
+
+#include "clear.h"
+#include "debugfs.h"
+#include "device.h"
+#include "drv.h"
+#include "fw.h"
+#include "gem.h"
+#include "queue.h"
+#include "watchdog.h"
+
+struct workqueue_struct *nib_cleanup_wq;
+
+/**
+ * nib_device_is_gone - does the device no longer respond to reads?
+ * @ndev: device.
+ */
+bool nib_device_is_gone(struct nib_device *ndev)
+{
+	return readl(ndev->regs + NIB_REG_MAGIC) == U32_MAX;
+}
+
+static void nib_device_lost_work(struct work_struct *work)
+{
+	struct nib_device *ndev = container_of(work, struct nib_device, lost_work);
+	bool cookie = dma_fence_begin_signalling();
+	struct nib_queue *queue;
+
+	mutex_lock(&ndev->queues_lock);
+	list_for_each_entry(queue, &ndev->queues, link)
+		nib_queue_abandon(queue, nib_device_lost(ndev));
+	mutex_unlock(&ndev->queues_lock);
+	dma_fence_end_signalling(cookie);
+}
+
+/**
+ * nib_device_lose - give a device up.
+ * @ndev: device.
+ * @error: -ENODEV if it is gone, -EIO if it does not work; what its fences will carry.
+ * @why: for the log.
+ *
+ * May be called where fences are signalled, but not in interrupts. Only the first call counts.
+ */
+void nib_device_lose(struct nib_device *ndev, int error, const char *why)
+{
+	if (atomic_cmpxchg(&ndev->lost, 0, error))
+		return;
+	dev_err(&ndev->pdev->dev, "device lost: %s\n", why);
+	/* It must not write to memory whose fences we are about to signal. */
+	pci_clear_master(ndev->pdev);
+	wake_up_all(&ndev->ipc.wait);
+	queue_work(ndev->recovery_wq, &ndev->lost_work);
+}
+
+/**
+ * nib_device_flush_cleanup - wait until what was released is really free.
+ * @ndev: device.
+ *
+ * A queue's last job lets go of the queue, that of its VM, and that of memory: a few steps. Not from
+ * where fences are signalled.
+ */
+void nib_device_flush_cleanup(struct nib_device *ndev)
+{
+	unsigned int i;
+
+	flush_workqueue(ndev->sched_wq);
+	for (i = 0; i < 3; i++)
+		flush_workqueue(nib_cleanup_wq);
+}
+
+void nib_device_read_string(struct nib_device *ndev, u32 reg, char *text)
+{
+	unsigned int i;
+
+	for (i = 0; i < 32; i += 4) {
+		u32 word = readl(ndev->regs + reg + i);
+
+		memcpy(text + i, &word, sizeof(word));
+	}
+	text[32] = 0;
+}
+
+static int nib_device_map_bars(struct nib_device *ndev)
+{
+	struct pci_dev *pdev = ndev->pdev;
+
+	if (pci_resource_len(pdev, NIB_BAR_REGS) < NIB_BAR_REGS_BYTES ||
+	    pci_resource_len(pdev, NIB_BAR_DOORBELLS) < NIB_BAR_DOORBELL_BYTES) {
+		dev_err(&pdev->dev, "BARs are missing or too small\n");
+		return -ENODEV;
+	}
+	ndev->regs = pcim_iomap_region(pdev, NIB_BAR_REGS, NIB_DRM_NAME);
+	if (IS_ERR(ndev->regs))
+		return PTR_ERR(ndev->regs);
+	ndev->doorbells = pcim_iomap_region(pdev, NIB_BAR_DOORBELLS, NIB_DRM_NAME);
+	return PTR_ERR_OR_ZERO(ndev->doorbells);
+}
+
+/* Reads what the device is, and refuses what cannot be. */
+static int nib_device_identify(struct nib_device *ndev)
+{
+	struct device *dev = &ndev->pdev->dev;
+	u32 magic = nib_read(ndev, NIB_REG_MAGIC);
+
+	if (magic != NIB_MAGIC) {
+		dev_err(dev, "no device behind the registers: magic %#x\n", magic);
+		return -ENODEV;
+	}
+	ndev->hw_version = nib_read(ndev, NIB_REG_HW_VERSION);
+	if (ndev->hw_version >> 16 != NIB_HW_MAJOR) {
+		dev_err(dev, "hardware version %u.%u, but this driver knows %u.x\n",
+			ndev->hw_version >> 16, ndev->hw_version & 0xffff, NIB_HW_MAJOR);
+		return -ENODEV;
+	}
+	ndev->hbm_bytes = nib_readq(ndev, NIB_REG_HBM_BYTES);
+	ndev->window_bytes = nib_readq(ndev, NIB_REG_WINDOW_BYTES);
+	ndev->sram_bytes = nib_readq(ndev, NIB_REG_SRAM_BYTES);
+	ndev->num_contexts = min(nib_read(ndev, NIB_REG_NUM_CONTEXTS), NIB_MAX_CONTEXTS);
+	ndev->num_queues = min(nib_read(ndev, NIB_REG_NUM_QUEUES), NIB_MAX_QUEUES);
+	ndev->num_streams = min(nib_read(ndev, NIB_REG_NUM_STREAMS), NIB_MAX_STREAMS);
+	ndev->reset_base = nib_read(ndev, NIB_REG_RESET_COUNT);
+	nib_device_read_string(ndev, NIB_REG_CHIP_NAME, ndev->chip);
+
+	if (!ndev->window_bytes || ndev->window_bytes > ndev->hbm_bytes ||
+	    ndev->window_bytes > pci_resource_len(ndev->pdev, NIB_BAR_HBM) ||
+	    !IS_ALIGNED(ndev->window_bytes | ndev->hbm_bytes, PAGE_SIZE) ||
+	    !IS_ALIGNED(ndev->sram_bytes, NIB_PAGE_4K) ||
+	    ndev->hbm_bytes > NIB_PTE_ADDR_MASK || ndev->sram_bytes > NIB_PTE_ADDR_MASK ||
+	    ndev->num_contexts < 2 || ndev->num_queues < 2 || ndev->num_streams < 2) {
+		dev_err(dev, "impossible sizes: HBM %#llx, window %#llx, SRAM %#llx\n",
+			ndev->hbm_bytes, ndev->window_bytes, ndev->sram_bytes);
+		return -ENODEV;
+	}
+	return 0;
+}
+
+static int nib_device_map_window(struct nib_device *ndev)
+{
+	int ret = pcim_request_region(ndev->pdev, NIB_BAR_HBM, NIB_DRM_NAME);
+
+	if (ret)
+		return ret;
+	ndev->window_phys = pci_resource_start(ndev->pdev, NIB_BAR_HBM);
+	ndev->window = devm_ioremap_wc(&ndev->pdev->dev, ndev->window_phys, ndev->window_bytes);
+	return ndev->window ? 0 : -ENOMEM;
+}
+
+static void nib_device_destroy_wq(struct drm_device *drm, void *wq)
+{
+	destroy_workqueue(wq);
+}
+
+/* What lives as long as the DRM device, which files may keep beyond the driver. */
+static int nib_device_init_software(struct nib_device *ndev)
+{
+	struct drm_device *drm = &ndev->drm;
+	int ret;
+
+	INIT_LIST_HEAD(&ndev->queues);
+	INIT_LIST_HEAD(&ndev->host_bos);
+	INIT_WORK(&ndev->lost_work, nib_device_lost_work);
+	nib_watchdog_init(ndev);
+	ida_init(&ndev->context_ids);
+	ida_init(&ndev->queue_ids);
+	ret = drmm_mutex_init(drm, &ndev->queues_lock);
+	if (ret)
+		return ret;
+	ret = drmm_mutex_init(drm, &ndev->host_bos_lock);
+	if (ret)
+		return ret;
+	ndev->sched_wq = alloc_workqueue(NIB_DRM_NAME "-sched",
+					 WQ_UNBOUND | WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
+	if (!ndev->sched_wq)
+		return -ENOMEM;
+	ret = drmm_add_action_or_reset(drm, nib_device_destroy_wq, ndev->sched_wq);
+	if (ret)
+		return ret;
+	ndev->recovery_wq = alloc_workqueue(NIB_DRM_NAME "-recovery", WQ_UNBOUND | WQ_MEM_RECLAIM,
+					    0);
+	if (!ndev->recovery_wq)
+		return -ENOMEM;
+	ret = drmm_add_action_or_reset(drm, nib_device_destroy_wq, ndev->recovery_wq);
+	if (ret)
+		return ret;
+
+	/* These locks are taken where fences are signalled: teach lockdep that reclaim may wait. */
+	fs_reclaim_acquire(GFP_KERNEL);
+	might_lock(&ndev->queues_lock);
+	might_lock(&ndev->ipc.lock);
+	fs_reclaim_release(GFP_KERNEL);
+	return 0;
+}
+
+static int nib_device_init_hardware(struct nib_device *ndev)
+{
+	struct pci_dev *pdev = ndev->pdev;
+	int ret;
+
+	ret = pcim_enable_device(pdev);
+	if (ret)
+		return ret;
+	ret = dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(52));
+	if (ret)
+		return ret;
+	dma_set_max_seg_size(&pdev->dev, UINT_MAX);
+	ret = nib_device_map_bars(ndev);
+	if (ret)
+		return ret;
+	ret = nib_device_identify(ndev);
+	if (ret)
+		return ret;
+	return nib_device_map_window(ndev);
+}
+
+/**
+ * nib_device_probe - bind to a PCI function. Paired with nib_device_remove().
+ * @pdev: function.
+ * @id: entry of the table.
+ */
+int nib_device_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	struct nib_device *ndev;
+	int ret;
+
+	ndev = devm_drm_dev_alloc(&pdev->dev, &nib_drm_driver, struct nib_device, drm);
+	if (IS_ERR(ndev))
+		return PTR_ERR(ndev);
+	ndev->pdev = pdev;
+	pci_set_drvdata(pdev, ndev);
+
+	ret = nib_device_init_hardware(ndev);
+	if (ret)
+		return ret;
+	ret = nib_ipc_init(ndev);
+	if (ret)
+		return ret;
+	ret = nib_device_init_software(ndev);
+	if (ret)
+		return ret;
+	ret = nib_vram_init(ndev);
+	if (ret)
+		return ret;
+	ret = nib_irq_init(ndev);
+	if (ret)
+		return ret;
+	pci_set_master(pdev);
+	ret = nib_fw_boot(ndev);
+	if (ret)
+		goto err_master;
+	ret = nib_clear_init(ndev);
+	if (ret)
+		goto err_halt;
+	nib_debugfs_init(ndev);
+	ret = drm_dev_register(&ndev->drm, 0);
+	if (ret)
+		goto err_clear;
+	dev_info(&pdev->dev, "chip %s, %llu MiB HBM, %llu KiB SRAM, firmware %s (API %u.%u)\n",
+		 ndev->chip, ndev->hbm_bytes >> 20, ndev->sram_bytes >> 10, ndev->fw_version,
+		 ndev->fw_api >> 16, ndev->fw_api & 0xffff);
+	return 0;
+
+err_clear:
+	nib_clear_fini(ndev);
+err_halt:
+	nib_watchdog_stop(ndev);
+	nib_fw_halt(ndev);
+err_master:
+	pci_clear_master(pdev);
+	return ret;
+}
+
+/* Takes the hardware away from every queue that still has it. */
+static void nib_device_detach_queues(struct nib_device *ndev)
+{
+	struct nib_queue *queue;
+
+	for (;;) {
+		mutex_lock(&ndev->queues_lock);
+		queue = list_first_entry_or_null(&ndev->queues, struct nib_queue, link);
+		if (queue)
+			nib_queue_get(queue);
+		mutex_unlock(&ndev->queues_lock);
+		if (!queue)
+			break;
+		nib_queue_detach(queue, -ENODEV);
+		nib_queue_put(&queue);
+	}
+}
+
+/**
+ * nib_device_remove - unbind. Paired with nib_device_probe().
+ * @pdev: function.
+ *
+ * Files may stay open, queues and VMs with them: they lose their hardware here, and the rest when
+ * they close.
+ */
+void nib_device_remove(struct pci_dev *pdev)
+{
+	struct nib_device *ndev = pci_get_drvdata(pdev);
+
+	/* Waits for everyone who is between drm_dev_enter() and drm_dev_exit(). */
+	drm_dev_unplug(&ndev->drm);
+	nib_watchdog_stop(ndev);
+	nib_fw_halt(ndev);
+	/* From here on the device writes nowhere. */
+	pci_clear_master(pdev);
+	nib_device_detach_queues(ndev);
+	nib_clear_fini(ndev);
+	nib_gem_unmap_host_bos(ndev);
+	flush_workqueue(ndev->recovery_wq);
+}

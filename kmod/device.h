@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * One PCI function: its registers, its parts, its life and its loss. What a client holds is in
+ * drv.h; what one object is, beside the object.
+ */
+#ifndef NIB_DEVICE_H
+#define NIB_DEVICE_H
+
+#include <linux/atomic.h>
+#include <linux/idr.h>
+#include <linux/io.h>
+#include <linux/mutex.h>
+#include <linux/pci.h>
+#include <linux/workqueue.h>
+
+#include <drm/drm_device.h>
+#include <drm/drm_drv.h>
+#include <drm/drm_print.h>
+
+#include "ipc.h"
+#include "irq.h"
+#include "nib_regs.h"
+#include "vram.h"
+
+struct nib_clear;
+
+/**
+ * struct nib_device - a device.
+ * @drm: DRM device; its last reference frees this struct.
+ * @pdev: PCI function.
+ * @regs: BAR0, until the driver unbinds.
+ * @doorbells: BAR2, until the driver unbinds.
+ * @window: BAR4 as the CPU sees it, write-combined, until the driver unbinds.
+ * @window_phys: bus address of BAR4, for mmap().
+ * @hbm_bytes: size of HBM.
+ * @window_bytes: how much of it @window shows.
+ * @sram_bytes: size of SRAM.
+ * @hw_version: major << 16 | minor.
+ * @fw_api: API of the running firmware.
+ * @num_contexts: context ids of the device.
+ * @num_queues: queue ids of the device.
+ * @num_streams: stream ids of a context.
+ * @reset_base: reset counter of the device when the driver bound.
+ * @chip: its name.
+ * @fw_version: of the running firmware.
+ */
+struct nib_device {
+	struct drm_device drm;
+	struct pci_dev *pdev;
+	void __iomem *regs;
+	void __iomem *doorbells;
+	void __iomem *window;
+	resource_size_t window_phys;
+
+	u64 hbm_bytes;
+	u64 window_bytes;
+	u64 sram_bytes;
+	u32 hw_version;
+	u32 fw_api;
+	u32 num_contexts;
+	u32 num_queues;
+	u32 num_streams;
+	u32 reset_base;
+	char chip[33];
+	char fw_version[33];
+
+	struct nib_ipc ipc;
+	struct nib_irq irq;
+	struct nib_vram vram;
+	/** @clear: what zeroes memory; NULL once the driver unbinds. */
+	struct nib_clear *clear;
+
+	/** @context_ids: context ids in use. */
+	struct ida context_ids;
+	/** @queue_ids: queue ids in use. */
+	struct ida queue_ids;
+
+	/** @sched_wq: where the schedulers of queues and VMs run. */
+	struct workqueue_struct *sched_wq;
+	/** @recovery_wq: watchdog, killing queues, losing the device: fences depend on it. */
+	struct workqueue_struct *recovery_wq;
+
+	/** @queues_lock: protects @queues; taken while fences are signalled. */
+	struct mutex queues_lock;
+	/** @queues: every queue that has hardware. */
+	struct list_head queues;
+	/** @watchdog: looks after @queues while jobs are in flight. */
+	struct delayed_work watchdog;
+	/** @watchdog_heartbeat: last value of the firmware's heartbeat. */
+	u32 watchdog_heartbeat;
+	/** @watchdog_silent_ms: for how long the heartbeat has not moved. */
+	u32 watchdog_silent_ms;
+
+	/** @host_bos_lock: protects @host_bos. */
+	struct mutex host_bos_lock;
+	/** @host_bos: BOs with a DMA mapping, which must go when the driver unbinds. */
+	struct list_head host_bos;
+
+	/** @lost: 0, or why the device is of no use any more: -ENODEV or -EIO. Set once. */
+	atomic_t lost;
+	/** @lost_work: signals everything that waits for a lost device. */
+	struct work_struct lost_work;
+};
+
+static inline struct nib_device *to_nib_device(struct drm_device *drm)
+{
+	return container_of(drm, struct nib_device, drm);
+}
+
+/* 0, or the error that fences of a lost device carry. */
+static inline int nib_device_lost(struct nib_device *ndev)
+{
+	return atomic_read(&ndev->lost);
+}
+
+int nib_device_probe(struct pci_dev *pdev, const struct pci_device_id *id);
+void nib_device_remove(struct pci_dev *pdev);
+void nib_device_lose(struct nib_device *ndev, int error, const char *why);
+bool nib_device_is_gone(struct nib_device *ndev);
+void nib_device_read_string(struct nib_device *ndev, u32 reg, char *text);
+
+/*
+ * Cleaning up that must not happen where an object's last reference is dropped: in a scheduler, or
+ * where fences are signalled. Outlives every device.
+ */
+extern struct workqueue_struct *nib_cleanup_wq;
+void nib_device_flush_cleanup(struct nib_device *ndev);
+
+/*
+ * Register access by name; drm.debug=1 traces it. Callers are between drm_dev_enter() and
+ * drm_dev_exit(), or in probe and remove.
+ */
+static inline u32 nib_read32(struct nib_device *ndev, u32 reg, const char *name)
+{
+	u32 value = readl(ndev->regs + reg);
+
+	drm_dbg_core(&ndev->drm, "%s -> %#x\n", name, value);
+	return value;
+}
+
+static inline u64 nib_read64(struct nib_device *ndev, u32 reg, const char *name)
+{
+	u64 value = readl(ndev->regs + reg);
+
+	value |= (u64)readl(ndev->regs + reg + 4) << 32;
+	drm_dbg_core(&ndev->drm, "%s -> %#llx\n", name, value);
+	return value;
+}
+
+static inline void nib_write32(struct nib_device *ndev, u32 reg, u32 value, const char *name)
+{
+	drm_dbg_core(&ndev->drm, "%s <- %#x\n", name, value);
+	writel(value, ndev->regs + reg);
+}
+
+static inline void nib_write64(struct nib_device *ndev, u32 reg, u64 value, const char *name)
+{
+	drm_dbg_core(&ndev->drm, "%s <- %#llx\n", name, value);
+	writel(lower_32_bits(value), ndev->regs + reg);
+	writel(upper_32_bits(value), ndev->regs + reg + 4);
+}
+
+#define nib_read(ndev, reg)		nib_read32(ndev, reg, #reg)
+#define nib_readq(ndev, reg)		nib_read64(ndev, reg, #reg)
+#define nib_write(ndev, reg, value)	nib_write32(ndev, reg, value, #reg)
+#define nib_writeq(ndev, reg, value)	nib_write64(ndev, reg, value, #reg)
+
+#endif

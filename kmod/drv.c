@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The driver's face: module, PCI table, files, queries and the table of ioctls. The ioctls themselves
+ * are beside the objects that they make.
+ */
+#include <linux/capability.h>
+#include <linux/module.h>
+#include <linux/pci.h>
+#include <linux/uaccess.h>
+
+#include <drm/drm_accel.h>
+#include <drm/drm_ioctl.h>
+
+#include "device.h"
+#include "drv.h"
+#include "gem.h"
+#include "nib_isa.h"
+#include "queue.h"
+#include "uobj.h"
+#include "vm.h"
+
+/* --- Growing objects; see nib_drm.h --- */
+
+static int nib_uobj_copy_array(void *dest, const struct nib_obj_array *array, size_t size)
+{
+	void __user *user = u64_to_user_ptr(array->array);
+	u32 i;
+	int ret;
+
+	if (array->stride == size)
+		return copy_from_user(dest, user, size * array->count) ? -EFAULT : 0;
+	for (i = 0; i < array->count; i++) {
+		ret = copy_struct_from_user(dest + i * size, size, user + (size_t)i * array->stride,
+					    array->stride);
+		if (ret)
+			return ret == -E2BIG ? -EINVAL : ret;
+	}
+	return 0;
+}
+
+void *nib_uobj_get_array(struct drm_device *drm, const struct nib_obj_array *array,
+			 size_t min_stride, size_t size)
+{
+	void *copy;
+	int ret;
+
+	if (!array->count)
+		return NULL;
+	if (array->count > NIB_MAX_ARRAY || array->stride < min_stride ||
+	    array->stride > PAGE_SIZE) {
+		drm_dbg(drm, "array of %u objects, %u bytes each: at least %zu bytes, at most %u objects\n",
+			array->count, array->stride, min_stride, NIB_MAX_ARRAY);
+		return ERR_PTR(-EINVAL);
+	}
+	copy = kvmalloc_array(array->count, size, GFP_KERNEL);
+	if (!copy)
+		return ERR_PTR(-ENOMEM);
+	ret = nib_uobj_copy_array(copy, array, size);
+	if (ret) {
+		drm_dbg(drm, "array cannot be read, or has fields that this driver does not know\n");
+		kvfree(copy);
+		return ERR_PTR(ret);
+	}
+	return copy;
+}
+
+int nib_uobj_set(struct drm_device *drm, u64 user, u32 user_size, const void *obj, size_t size)
+{
+	if (user_size > PAGE_SIZE) {
+		drm_dbg(drm, "object of %u bytes\n", user_size);
+		return -EINVAL;
+	}
+	if (copy_to_user(u64_to_user_ptr(user), obj, min_t(size_t, user_size, size)))
+		return -EFAULT;
+	if (user_size > size && clear_user(u64_to_user_ptr(user) + size, user_size - size))
+		return -EFAULT;
+	return 0;
+}
+
+/* --- Files --- */
+
+struct nib_vm *nib_file_find_vm(struct nib_file *file, u32 id)
+{
+	struct nib_vm *vm;
+
+	xa_lock(&file->vms);
+	vm = xa_load(&file->vms, id);
+	if (vm)
+		nib_vm_get(vm);
+	xa_unlock(&file->vms);
+	if (!vm)
+		drm_dbg(&file->ndev->drm, "no VM %u\n", id);
+	return vm;
+}
+
+struct nib_queue *nib_file_find_queue(struct nib_file *file, u32 id)
+{
+	struct nib_queue *queue;
+
+	xa_lock(&file->queues);
+	queue = xa_load(&file->queues, id);
+	if (queue)
+		nib_queue_get(queue);
+	xa_unlock(&file->queues);
+	return queue;
+}
+
+/* Priorities that the calling task may use, as bits of enum nib_priority. */
+u32 nib_file_priorities(void)
+{
+	u32 priorities = BIT(NIB_PRIORITY_LOW) | BIT(NIB_PRIORITY_NORMAL);
+
+	if (capable(CAP_SYS_NICE))
+		priorities |= BIT(NIB_PRIORITY_HIGH) | BIT(NIB_PRIORITY_REALTIME);
+	return priorities;
+}
+
+static int nib_drm_open(struct drm_device *drm, struct drm_file *drm_file)
+{
+	struct nib_file *file = kzalloc(sizeof(*file), GFP_KERNEL);
+
+	if (!file)
+		return -ENOMEM;
+	file->ndev = to_nib_device(drm);
+	file->drm_file = drm_file;
+	mutex_init(&file->lock);
+	mutex_init(&file->submit_lock);
+	xa_init_flags(&file->vms, XA_FLAGS_ALLOC);
+	xa_init_flags(&file->queues, XA_FLAGS_ALLOC);
+	drm_file->driver_priv = file;
+	return 0;
+}
+
+/* Work may be in flight: queues lose it, and are freed, like VMs, once nothing refers to them. */
+static void nib_drm_postclose(struct drm_device *drm, struct drm_file *drm_file)
+{
+	struct nib_file *file = drm_file->driver_priv;
+	struct nib_queue *queue;
+	struct nib_vm *vm;
+	unsigned long id;
+
+	xa_for_each(&file->queues, id, queue) {
+		xa_erase(&file->queues, id);
+		nib_file_close_queue(file, queue);
+	}
+	xa_for_each(&file->vms, id, vm) {
+		xa_erase(&file->vms, id);
+		nib_vm_close(vm);
+	}
+	xa_destroy(&file->queues);
+	xa_destroy(&file->vms);
+	mutex_destroy(&file->submit_lock);
+	mutex_destroy(&file->lock);
+	kfree(file);
+}
+
+/* --- Queries --- */
+
+static void nib_query_device(struct nib_device *ndev, struct nib_device_info *info)
+{
+	*info = (struct nib_device_info){
+		.hw_version = ndev->hw_version,
+		.fw_api = ndev->fw_api,
+		.isa_version = NIB_ISA_MAJOR << 16 | NIB_ISA_MINOR,
+		.max_args = NIB_MAX_ARGS,
+		.hbm_bytes = ndev->hbm_bytes,
+		.window_bytes = ndev->window_bytes,
+		.sram_bytes = ndev->sram_bytes,
+		.va_start = NIB_VA_START,
+		.va_end = NIB_VA_END,
+		.max_queues = min(NIB_FILE_QUEUES, ndev->num_queues - 1),
+		.max_streams = ndev->num_streams - 1,
+		.max_vms = min(NIB_FILE_VMS, ndev->num_contexts - 1),
+		.max_ring_jobs = NIB_RING_ENTRIES,
+		.priorities = nib_file_priorities(),
+		.reset_count = nib_read(ndev, NIB_REG_RESET_COUNT) - ndev->reset_base,
+	};
+	strscpy(info->chip, ndev->chip);
+	strscpy(info->fw_version, ndev->fw_version);
+}
+
+static void nib_query_memory(struct nib_device *ndev, struct drm_file *drm_file,
+			     struct nib_memory_info *info)
+{
+	struct nib_client_memory memory;
+
+	nib_gem_client_memory(drm_file, &memory);
+	*info = (struct nib_memory_info){
+		.hbm_free = nib_hbm_available(ndev),
+		.sram_free = nib_sram_available(ndev),
+		.client_hbm = memory.bytes[NIB_MEM_HBM],
+		.client_sram = memory.bytes[NIB_MEM_SRAM],
+		.client_host = memory.bytes[NIB_MEM_HOST],
+		.clock_ns = nib_readq(ndev, NIB_REG_CLOCK_NS),
+		.busy_ns = nib_readq(ndev, NIB_REG_BUSY_NS),
+		.energy_uj = nib_readq(ndev, NIB_REG_ENERGY_UJ),
+	};
+}
+
+static int nib_ioctl_dev_query(struct drm_device *drm, void *data, struct drm_file *drm_file)
+{
+	struct nib_device *ndev = to_nib_device(drm);
+	struct nib_dev_query *args = data;
+	u32 user_size = args->size;
+	struct nib_memory_info memory;
+	struct nib_device_info device;
+	int ret = 0, cookie;
+
+	if (args->type != NIB_QUERY_DEVICE && args->type != NIB_QUERY_MEMORY) {
+		drm_dbg(drm, "no query %u\n", args->type);
+		return -EINVAL;
+	}
+	args->size = args->type == NIB_QUERY_DEVICE ? sizeof(device) : sizeof(memory);
+	if (!args->pointer)
+		return 0;
+	if (!drm_dev_enter(drm, &cookie))
+		return -ENODEV;
+	if (args->type == NIB_QUERY_DEVICE) {
+		nib_query_device(ndev, &device);
+		ret = NIB_UOBJ_SET(drm, args->pointer, user_size, device);
+	} else {
+		nib_query_memory(ndev, drm_file, &memory);
+		ret = NIB_UOBJ_SET(drm, args->pointer, user_size, memory);
+	}
+	drm_dev_exit(cookie);
+	return ret;
+}
+
+/* --- The driver --- */
+
+#define NIB_IOCTL_DEF(name, func) DRM_IOCTL_DEF_DRV(NIB_##name, nib_ioctl_##func, 0)
+
+static const struct drm_ioctl_desc nib_ioctls[] = {
+	NIB_IOCTL_DEF(DEV_QUERY, dev_query),
+	NIB_IOCTL_DEF(VM_CREATE, vm_create),
+	NIB_IOCTL_DEF(VM_DESTROY, vm_destroy),
+	NIB_IOCTL_DEF(VM_BIND, vm_bind),
+	NIB_IOCTL_DEF(BO_CREATE, bo_create),
+	NIB_IOCTL_DEF(BO_MMAP_OFFSET, bo_mmap_offset),
+	NIB_IOCTL_DEF(STREAM_CREATE, stream_create),
+	NIB_IOCTL_DEF(STREAM_DESTROY, stream_destroy),
+	NIB_IOCTL_DEF(QUEUE_CREATE, queue_create),
+	NIB_IOCTL_DEF(QUEUE_DESTROY, queue_destroy),
+	NIB_IOCTL_DEF(SUBMIT, submit),
+	NIB_IOCTL_DEF(QUEUE_GET_STATE, queue_get_state),
+};
+
+/* On a lost device only DRM's own ioctls work on: waiting for syncobjs, closing handles. */
+static bool nib_ioctl_is_lost(struct file *file, unsigned int cmd)
+{
+	struct drm_file *drm_file = file->private_data;
+	unsigned int nr = DRM_IOCTL_NR(cmd);
+
+	return nr >= DRM_COMMAND_BASE && nr < DRM_COMMAND_END &&
+	       nib_device_lost(to_nib_device(drm_file->minor->dev));
+}
+
+static long nib_unlocked_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return nib_ioctl_is_lost(file, cmd) ? -ENODEV : drm_ioctl(file, cmd, arg);
+}
+
+#ifdef CONFIG_COMPAT
+static long nib_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return nib_ioctl_is_lost(file, cmd) ? -ENODEV : drm_compat_ioctl(file, cmd, arg);
+}
+#else
+#define nib_compat_ioctl NULL
+#endif
+
+static const struct file_operations nib_fops = {
+	.owner = THIS_MODULE,
+	.open = accel_open,
+	.release = drm_release,
+	.unlocked_ioctl = nib_unlocked_ioctl,
+	.compat_ioctl = nib_compat_ioctl,
+	.poll = drm_poll,
+	.read = drm_read,
+	.llseek = noop_llseek,
+	.mmap = drm_gem_mmap,
+	.show_fdinfo = drm_show_fdinfo,
+	.fop_flags = FOP_UNSIGNED_OFFSET,
+};
+
+/* Versions are listed at the top of nib_drm.h. */
+const struct drm_driver nib_drm_driver = {
+	.driver_features = DRIVER_COMPUTE_ACCEL | DRIVER_GEM | DRIVER_GEM_GPUVA | DRIVER_SYNCOBJ |
+			   DRIVER_SYNCOBJ_TIMELINE,
+	.open = nib_drm_open,
+	.postclose = nib_drm_postclose,
+	.show_fdinfo = nib_fdinfo_show,
+	.ioctls = nib_ioctls,
+	.num_ioctls = ARRAY_SIZE(nib_ioctls),
+	.fops = &nib_fops,
+	.name = NIB_DRM_NAME,
+	.desc = "Nibble FP4/FP8 inference accelerator",
+	.major = NIB_DRM_MAJOR,
+	.minor = NIB_DRM_MINOR,
+};
+
+static const struct pci_device_id nib_pci_ids[] = {
+	{ PCI_DEVICE(NIB_PCI_VENDOR_ID, NIB_PCI_DEVICE_ID) },
+	{ }
+};
+MODULE_DEVICE_TABLE(pci, nib_pci_ids);
+
+static struct pci_driver nib_pci_driver = {
+	.name = NIB_DRM_NAME,
+	.id_table = nib_pci_ids,
+	.probe = nib_device_probe,
+	.remove = nib_device_remove,
+};
+
+static int __init nib_init(void)
+{
+	int ret;
+
+	nib_cleanup_wq = alloc_workqueue(NIB_DRM_NAME "-cleanup", WQ_UNBOUND, 0);
+	if (!nib_cleanup_wq)
+		return -ENOMEM;
+	ret = pci_register_driver(&nib_pci_driver);
+	if (ret)
+		destroy_workqueue(nib_cleanup_wq);
+	return ret;
+}
+
+static void __exit nib_exit(void)
+{
+	pci_unregister_driver(&nib_pci_driver);
+	destroy_workqueue(nib_cleanup_wq);
+}
+
+module_init(nib_init);
+module_exit(nib_exit);
+
+MODULE_AUTHOR("The Nibble authors");
+MODULE_DESCRIPTION("Nibble inference accelerator");
+MODULE_LICENSE("GPL");

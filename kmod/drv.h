@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What a client (an open file) holds, and the ioctls.
+ */
+#ifndef NIB_DRV_H
+#define NIB_DRV_H
+
+#include <linux/mutex.h>
+#include <linux/xarray.h>
+
+#include <drm/drm_drv.h>
+#include <drm/drm_file.h>
+
+#include "nib_drm.h"
+
+struct nib_device;
+struct nib_queue;
+struct nib_stream;
+struct nib_vm;
+
+/* What one client may have. */
+#define NIB_FILE_VMS	16u
+#define NIB_FILE_QUEUES	64u
+
+/**
+ * struct nib_file - a client.
+ * @ndev: device.
+ * @drm_file: DRM's part.
+ * @lock: protects what @vms and @queues hold against races of create and destroy, @retired, and
+ *	nib_vm.queues.
+ * @submit_lock: makes the jobs of a queue, and the binds of a VM, have one order.
+ * @vms: VMs by id.
+ * @queues: queues by id.
+ * @retired: run_ns and cycles of queues that are gone.
+ */
+struct nib_file {
+	struct nib_device *ndev;
+	struct drm_file *drm_file;
+	struct mutex lock;		/* see above */
+	struct mutex submit_lock;	/* see above */
+	struct xarray vms;
+	struct xarray queues;
+	struct {
+		u64 run_ns;
+		u64 cycles;
+	} retired;
+};
+
+extern const struct drm_driver nib_drm_driver;
+
+struct nib_vm *nib_file_find_vm(struct nib_file *file, u32 id);
+struct nib_queue *nib_file_find_queue(struct nib_file *file, u32 id);
+void nib_file_close_queue(struct nib_file *file, struct nib_queue *queue);
+u32 nib_file_priorities(void);
+
+void nib_fdinfo_show(struct drm_printer *p, struct drm_file *drm_file);
+
+int nib_ioctl_vm_create(struct drm_device *drm, void *data, struct drm_file *drm_file);
+int nib_ioctl_vm_destroy(struct drm_device *drm, void *data, struct drm_file *drm_file);
+int nib_ioctl_vm_bind(struct drm_device *drm, void *data, struct drm_file *drm_file);
+int nib_ioctl_bo_create(struct drm_device *drm, void *data, struct drm_file *drm_file);
+int nib_ioctl_bo_mmap_offset(struct drm_device *drm, void *data, struct drm_file *drm_file);
+int nib_ioctl_stream_create(struct drm_device *drm, void *data, struct drm_file *drm_file);
+int nib_ioctl_stream_destroy(struct drm_device *drm, void *data, struct drm_file *drm_file);
+int nib_ioctl_queue_create(struct drm_device *drm, void *data, struct drm_file *drm_file);
+int nib_ioctl_queue_destroy(struct drm_device *drm, void *data, struct drm_file *drm_file);
+int nib_ioctl_submit(struct drm_device *drm, void *data, struct drm_file *drm_file);
+int nib_ioctl_queue_get_state(struct drm_device *drm, void *data, struct drm_file *drm_file);
+
+#endif

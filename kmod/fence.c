@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Fences are allocated with the job, emitted (given a seqno) when it is submitted, and signalled when
+ * the device reports it, or when it is certain that the device never will.
+ */
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include <drm/drm_print.h>
+
+#include "fence.h"
+#include "nib_drm.h"
+
+struct nib_timeline *nib_timeline_create(const char *kind, u32 id)
+{
+	struct nib_timeline *timeline = kzalloc(sizeof(*timeline), GFP_KERNEL);
+
+	if (!timeline)
+		return NULL;
+	kref_init(&timeline->ref);
+	spin_lock_init(&timeline->lock);
+	timeline->context = dma_fence_context_alloc(1);
+	snprintf(timeline->name, sizeof(timeline->name), NIB_DRM_NAME "-%s%u", kind, id);
+	__module_get(THIS_MODULE);
+	return timeline;
+}
+
+static void nib_timeline_release(struct kref *ref)
+{
+	struct nib_timeline *timeline = container_of(ref, struct nib_timeline, ref);
+
+	kfree_rcu(timeline, rcu);
+	module_put(THIS_MODULE);
+}
+
+void nib_timeline_put(struct nib_timeline **timeline)
+{
+	if (*timeline)
+		kref_put(&(*timeline)->ref, nib_timeline_release);
+	*timeline = NULL;
+}
+
+static struct nib_fence *to_nib_fence(struct dma_fence *fence)
+{
+	return container_of(fence, struct nib_fence, base);
+}
+
+static const char *nib_fence_get_driver_name(struct dma_fence *fence)
+{
+	return NIB_DRM_NAME;
+}
+
+static const char *nib_fence_get_timeline_name(struct dma_fence *fence)
+{
+	return to_nib_fence(fence)->timeline->name;
+}
+
+static void nib_fence_release(struct dma_fence *base)
+{
+	struct nib_fence *fence = to_nib_fence(base);
+	struct nib_timeline *timeline = fence->timeline;
+
+	dma_fence_free(base);
+	nib_timeline_put(&timeline);
+}
+
+static const struct dma_fence_ops nib_fence_ops = {
+	.get_driver_name = nib_fence_get_driver_name,
+	.get_timeline_name = nib_fence_get_timeline_name,
+	.release = nib_fence_release,
+};
+
+struct nib_fence *nib_fence_alloc(struct nib_timeline *timeline)
+{
+	struct nib_fence *fence = kzalloc(sizeof(*fence), GFP_KERNEL);
+
+	if (!fence)
+		return NULL;
+	fence->timeline = timeline;
+	kref_get(&timeline->ref);
+	return fence;
+}
+
+/* Gives the fence its place in the timeline. From here on it must be signalled if anyone saw it. */
+void nib_fence_emit(struct nib_fence *fence)
+{
+	struct nib_timeline *timeline = fence->timeline;
+
+	dma_fence_init(&fence->base, &nib_fence_ops, &timeline->lock, timeline->context,
+		       ++timeline->seqno);
+	fence->emitted = true;
+}
+
+void nib_fence_put(struct nib_fence *fence)
+{
+	if (!fence)
+		return;
+	if (fence->emitted) {
+		dma_fence_put(&fence->base);
+		return;
+	}
+	nib_timeline_put(&fence->timeline);
+	kfree(fence);
+}
+
+void nib_fence_signal_locked(struct nib_fence *fence, int error)
+{
+	lockdep_assert_held(&fence->timeline->lock);
+
+	if (error)
+		dma_fence_set_error(&fence->base, error);
+	dma_fence_signal_locked(&fence->base);
+}
+
+void nib_fence_signal(struct nib_fence *fence, int error)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&fence->timeline->lock, flags);
+	nib_fence_signal_locked(fence, error);
+	spin_unlock_irqrestore(&fence->timeline->lock, flags);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Fences of jobs, and the timelines that they are points of. These are the only fences of ours that
+ * leave the driver: what the DRM scheduler makes stays inside.
+ */
+#ifndef NIB_FENCE_H
+#define NIB_FENCE_H
+
+#include <linux/dma-fence.h>
+#include <linux/kref.h>
+#include <linux/spinlock.h>
+
+/**
+ * struct nib_timeline - a fence context. One a queue, one a VM's binds.
+ * @ref: users: the owner, and every fence until it is freed. Holds the module, since a sync file
+ *	may keep a fence long after the device is gone.
+ * @lock: lock of the fences; the owner also protects its own state with it. Taken in interrupts.
+ * @context: fence context.
+ * @seqno: of the last fence emitted. Whoever emits serialises.
+ * @name: what sync_file and debugfs print.
+ * @rcu: readers of @name may be around until a grace period after the last fence signalled.
+ */
+struct nib_timeline {
+	struct kref ref;
+	spinlock_t lock;	/* see above */
+	u64 context;
+	u64 seqno;
+	char name[32];
+	struct rcu_head rcu;
+};
+
+/**
+ * struct nib_fence - a fence.
+ * @base: valid once emitted.
+ * @timeline: what it is a point of.
+ * @emitted: false while @base is not initialised.
+ */
+struct nib_fence {
+	struct dma_fence base;	/* first: dma_fence_free() frees it */
+	struct nib_timeline *timeline;
+	bool emitted;
+};
+
+struct nib_timeline *nib_timeline_create(const char *kind, u32 id);
+void nib_timeline_put(struct nib_timeline **timeline);
+
+struct nib_fence *nib_fence_alloc(struct nib_timeline *timeline);
+void nib_fence_emit(struct nib_fence *fence);
+void nib_fence_put(struct nib_fence *fence);
+void nib_fence_signal_locked(struct nib_fence *fence, int error);
+void nib_fence_signal(struct nib_fence *fence, int error);
+
+#endif

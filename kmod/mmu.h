@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Page table of a context: which device address reads which memory. What is mapped where, and why, is
+ * the VM's business.
+ *
+ * Changing a table never allocates: what an operation may need is reserved first, what it frees is
+ * kept until it is safe to let go.
+ */
+#ifndef NIB_MMU_H
+#define NIB_MMU_H
+
+#include <linux/list.h>
+#include <linux/types.h>
+
+struct nib_device;
+struct nib_pt;
+
+/**
+ * struct nib_mmu - page table of a context.
+ * @ndev: device.
+ * @context: its id.
+ * @root: table of the highest level.
+ * @stale: entries that a TLB may hold were changed since the last nib_mmu_flush().
+ *
+ * Its owner serialises all changes.
+ */
+struct nib_mmu {
+	struct nib_device *ndev;
+	u32 context;
+	struct nib_pt *root;
+	bool stale;
+};
+
+/**
+ * struct nib_pt_pool - tables that an operation may use, and those that it freed.
+ * @leaves: spare tables of level 0.
+ * @directories: spare tables of other levels.
+ * @dead: tables taken out. Not to be freed before the TLB was flushed.
+ */
+struct nib_pt_pool {
+	struct list_head leaves;
+	struct list_head directories;
+	struct list_head dead;
+};
+
+/**
+ * struct nib_pt_need - counts tables that mapping some runs may need.
+ * @leaves: tables of level 0.
+ * @last_leaf: 2 MiB region that the last counted one is for, plus 1.
+ */
+struct nib_pt_need {
+	u64 leaves;
+	u64 last_leaf;
+};
+
+int nib_mmu_init(struct nib_mmu *mmu, struct nib_device *ndev, u32 context);
+void nib_mmu_fini(struct nib_mmu *mmu);
+
+void nib_pt_pool_init(struct nib_pt_pool *pool);
+void nib_pt_pool_fini(struct nib_pt_pool *pool, struct nib_device *ndev);
+void nib_pt_need_run(struct nib_pt_need *need, u64 va, u64 addr, u64 size);
+void nib_pt_need_unmap(struct nib_pt_need *need, u64 va, u64 size);
+int nib_pt_pool_reserve(struct nib_pt_pool *pool, struct nib_device *ndev,
+			const struct nib_pt_need *need, u64 va, u64 size);
+
+int nib_mmu_map_run(struct nib_mmu *mmu, struct nib_pt_pool *pool, u64 va, u64 addr, u64 size,
+		    u64 flags);
+int nib_mmu_unmap(struct nib_mmu *mmu, struct nib_pt_pool *pool, u64 va, u64 size);
+void nib_mmu_flush(struct nib_mmu *mmu);
+
+#endif

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Queues and the runs (jobs) in them. The DRM scheduler holds a run until its dependencies are met,
+ * the ring holds it until the device is done.
+ */
+#ifndef NIB_QUEUE_H
+#define NIB_QUEUE_H
+
+#include <linux/kref.h>
+#include <linux/mutex.h>
+#include <linux/workqueue.h>
+
+#include <drm/gpu_scheduler.h>
+
+#include "fence.h"
+#include "nib_isa.h"
+#include "nib_regs.h"
+
+struct nib_device;
+struct nib_stream;
+struct nib_vm;
+
+/* Jobs in flight of one queue. The ring is one DMA buffer, 94 KiB with these. */
+#define NIB_RING_ENTRIES 128u
+
+/**
+ * struct nib_usage - what a queue has used so far. Never goes back.
+ * @jobs: completed.
+ * @run_ns: modelled time on the engines.
+ * @energy_pj: modelled.
+ * @cycles: modelled.
+ */
+struct nib_usage {
+	u64 jobs;
+	u64 run_ns;
+	u64 energy_pj;
+	u64 cycles;
+};
+
+/**
+ * struct nib_queue - a queue.
+ *
+ * Life: created with hardware; loses it by nib_queue_detach() (destroyed, file closed, driver
+ * unbound); is freed once the last run is. A dead queue still takes runs out of its scheduler, but
+ * signals them at once.
+ *
+ * @ref: handle, runs, recovery work.
+ * @ndev: device.
+ * @vm: address space of its runs. Holds a reference.
+ * @hw_id: id of the device.
+ * @vector: MSI-X vector.
+ * @priority: enum nib_priority.
+ * @weight: share among equals.
+ * @timeline: timeline of its fences. Its lock protects what is said to be "under the lock" below.
+ * @sched: scheduler, for dependencies only.
+ * @entity: the only one of @sched.
+ * @link: in nib_device.queues while @attached.
+ * @vector_link: in nib_vector.queues while @attached.
+ * @hw_lock: serialises reset and detach. Taken where fences are signalled.
+ * @attached: has hardware. Changes under @hw_lock and the lock.
+ * @ring: entries, arguments, completions; see nib_regs.h. NULL once detached.
+ * @ring_dma: its DMA address.
+ * @tail: runs given to the device. Under the lock.
+ * @head: completions seen. Under the lock.
+ * @inflight: fences between @head and @tail, at their slot. Under the lock.
+ * @dead: 0, or the error of all runs from now on. Under the lock.
+ * @culprit_error: 0, or the error of the run that the watchdog killed. Under the lock.
+ * @state: NIB_QUEUE_STATE_*. Under the lock.
+ * @fault_status: enum nib_done_status of the run that killed it. Under the lock.
+ * @fault_packet: index of the packet. Under the lock.
+ * @fault_va: see enum nib_done_status. Under the lock.
+ * @usage: high-water mark of what the device reports. Under the lock.
+ * @kill_work: resets a dead queue, so that what is in flight ends.
+ * @release_work: frees it.
+ * @watch_packets: the watchdog's last look at the progress counter.
+ * @watch_moved: whether it had moved then.
+ * @watch_ms: for how long it has not moved though it should have.
+ */
+struct nib_queue {
+	struct kref ref;
+	struct nib_device *ndev;
+	struct nib_vm *vm;
+	u32 hw_id;
+	u32 vector;
+	u32 priority;
+	u32 weight;
+	struct nib_timeline *timeline;
+	struct drm_gpu_scheduler sched;
+	struct drm_sched_entity entity;
+	struct list_head link;
+	struct list_head vector_link;
+	struct mutex hw_lock;	/* see above */
+	bool attached;
+	void *ring;
+	dma_addr_t ring_dma;
+	u64 tail;
+	u64 head;
+	struct nib_fence *inflight[NIB_RING_ENTRIES];
+	int dead;
+	int culprit_error;
+	u32 state;
+	u32 fault_status;
+	u32 fault_packet;
+	u64 fault_va;
+	struct nib_usage usage;
+	struct work_struct kill_work;
+	struct work_struct release_work;
+	u64 watch_packets;
+	bool watch_moved;
+	u32 watch_ms;
+};
+
+/**
+ * struct nib_run - one run of a stream.
+ * @base: scheduler's part.
+ * @queue: queue. Holds a reference.
+ * @stream: stream. Holds a reference.
+ * @fence: signalled when it is done.
+ * @stats_va: where the device copies the completion, or 0.
+ * @nargs: arguments.
+ * @args: their values.
+ */
+struct nib_run {
+	struct drm_sched_job base;
+	struct nib_queue *queue;
+	struct nib_stream *stream;
+	struct nib_fence *fence;
+	u64 stats_va;
+	u32 nargs;
+	u64 args[] __counted_by(nargs);
+};
+
+struct nib_queue *nib_queue_create(struct nib_vm *vm, u32 priority, u32 weight);
+struct nib_queue *nib_queue_get(struct nib_queue *queue);
+void nib_queue_put(struct nib_queue **queue);
+void nib_queue_detach(struct nib_queue *queue, int error);
+void nib_queue_abandon(struct nib_queue *queue, int error);
+void nib_queue_hang(struct nib_queue *queue);
+void nib_queue_process(struct nib_queue *queue);
+void nib_queue_get_usage(struct nib_queue *queue, struct nib_usage *usage);
+const struct nib_queue_status *nib_queue_status_page(struct nib_queue *queue);
+
+struct nib_run *nib_run_create(struct nib_queue *queue, struct nib_stream *stream, u32 nargs,
+			       u64 stats_va, u64 client_id);
+void nib_run_destroy(struct nib_run *run);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Address spaces: which buffer is mapped where, and the queue of changes to that.
+ */
+#ifndef NIB_VM_H
+#define NIB_VM_H
+
+#include <linux/kref.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+
+#include <drm/drm_gpuvm.h>
+#include <drm/gpu_scheduler.h>
+
+#include "fence.h"
+#include "mmu.h"
+#include "nib_isa.h"
+
+struct nib_device;
+
+/* User virtual addresses. The first 64 KiB stay unmapped, so that null pointers fault. */
+#define NIB_VA_START	0x10000ull
+#define NIB_VA_END	(1ull << NIB_VA_BITS)
+
+/* Binds of one VM that may be under way; more wait in the scheduler. */
+#define NIB_VM_BINDS	64u
+
+/**
+ * struct nib_vm - an address space: a context of the device.
+ *
+ * Life: the handle, queues, streams and binds hold references. Once all are gone everything is
+ * unmapped and the context destroyed, by nib_cleanup_wq.
+ *
+ * @gpuvm: what is mapped. Changed by binds only, and those run one after the other.
+ * @ref: see above.
+ * @ndev: device. Holds a reference on its DRM device.
+ * @context: id of the device.
+ * @mmu: page table, in step with @gpuvm.
+ * @timeline: timeline of the binds' fences.
+ * @sched: scheduler of the binds.
+ * @entity: the only one of @sched.
+ * @streams: streams by id.
+ * @queues: handles of queues. Protected by nib_file.lock.
+ * @release_work: frees it.
+ */
+struct nib_vm {
+	struct drm_gpuvm gpuvm;
+	struct kref ref;
+	struct nib_device *ndev;
+	u32 context;
+	struct nib_mmu mmu;
+	struct nib_timeline *timeline;
+	struct drm_gpu_scheduler sched;
+	struct drm_sched_entity entity;
+	struct xarray streams;
+	unsigned int queues;
+	struct work_struct release_work;
+};
+
+struct nib_vm *nib_vm_create(struct nib_device *ndev);
+struct nib_vm *nib_vm_get(struct nib_vm *vm);
+void nib_vm_put(struct nib_vm **vm);
+void nib_vm_close(struct nib_vm *vm);
+
+#endif

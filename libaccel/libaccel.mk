@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: MIT
+# libaccel: shared and static library, accel-info, hello-stream, manual pages.
+#
+#	ACCEL_SIM=0	leave out the in-process device
+#	ACCEL_DRM=0	leave out the kernel driver (and with it libdrm)
+
+ACCEL_SIM ?= 1
+ACCEL_DRM ?= 1
+
+ACCEL_SRCS := device.c space.c buffer.c timeline.c queue.c stream.c builder.c disasm.c program.c \
+	transport_null.c
+ifeq ($(ACCEL_SIM),1)
+ACCEL_SRCS += transport_sim.c sim_memory.c
+ACCEL_DEVICE := $(BUILD)/libnibdev.a
+else
+ACCEL_DEFINES += -DACCEL_NO_SIM
+endif
+ifeq ($(ACCEL_DRM),1)
+ACCEL_SRCS += transport_drm.c
+ACCEL_LIBS += $(shell $(PKG_CONFIG) --libs libdrm)
+else
+ACCEL_DEFINES += -DACCEL_NO_DRM
+endif
+ACCEL_LIBS += $(LLM_LIBS)
+ALL_LIBS += $(ACCEL_LIBS)
+ACCEL_OBJS := $(ACCEL_SRCS:%.c=$(BUILD)/libaccel/%.o)
+ACCEL_HEADERS := $(wildcard libaccel/include/*.h)
+
+$(BUILD)/libaccel/%.o: CFLAGS_EXTRA += -Ifirmware-sim -fvisibility=hidden $(ACCEL_DEFINES)
+$(BUILD)/libaccel/transport_drm.o: CFLAGS_EXTRA += $(shell $(PKG_CONFIG) --cflags libdrm)
+
+$(BUILD)/libaccel.a: $(ACCEL_OBJS) $(LLM_OBJS)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/libaccel.so.0: $(ACCEL_OBJS) $(LLM_OBJS) $(ACCEL_DEVICE) libaccel/libaccel.map
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,libaccel.so.0 -Wl,--no-undefined \
+		-Wl,--version-script=libaccel/libaccel.map -o $@ $(filter %.o %.a,$^) $(ACCEL_LIBS) \
+		-lm -lpthread
+
+$(BUILD)/libaccel.so: $(BUILD)/libaccel.so.0
+	$(Q)ln -sf libaccel.so.0 $@
+
+# Linked with the archives, so that they run alone where they are copied to: a guest, say.
+$(BUILD)/accel-info $(BUILD)/hello-stream: $(BUILD)/%: $(BUILD)/samples/%.o $(BUILD)/libaccel.a \
+		$(ACCEL_DEVICE)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(ACCEL_LIBS) -lm -lpthread
+
+# One page a function, from the comments of the headers.
+ACCEL_MAN := $(BUILD)/man/accel.3
+$(ACCEL_MAN): libaccel/man/mkman.awk $(ACCEL_HEADERS)
+	$(call say,MAN,$(@D))
+	$(Q)rm -rf $(@D) && mkdir -p $(@D)
+	$(Q)awk -v dir=$(@D) -f $< $(ACCEL_HEADERS)
+	$(Q)cp libaccel/man/*.1 $(@D)
+	$(Q)! command -v mandoc >/dev/null || \
+		mandoc -Tlint -Wwarning $$(grep -L '^\.so ' $(@D)/*.[13]) >&2
+
+# What the library's own code comes to, without the language models and the in-process device.
+libaccel-size: $(ACCEL_OBJS)
+	$(Q)size -t $(ACCEL_OBJS) | awk 'END { print "libaccel: " $$1 " bytes of text, at most 51200"; \
+		exit $$1 > 51200 }'
+
+PROGRAMS += $(BUILD)/libaccel.so $(BUILD)/libaccel.a $(BUILD)/accel-info $(BUILD)/hello-stream \
+	$(ACCEL_MAN)
+
+# The transports keep to the same rules in the guest: the same suite, on the kernel driver.
+guest-tests: $(BUILD)/guest/test_accel_conformance
+$(BUILD)/guest/test_accel_conformance: $(BUILD)/tests/unit/test_accel_conformance.o \
+		$(BUILD)/libaccel.a $(ACCEL_DEVICE)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(ACCEL_LIBS) -lm -lpthread
+
+INSTALLS += install-libaccel
+ACCEL_TO := $(DESTDIR)$(PREFIX)
+install-libaccel: programs
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(ACCEL_TO)/include/accel $(ACCEL_TO)/bin \
+		$(ACCEL_TO)/share/man/man1 $(ACCEL_TO)/share/man/man3
+	install -m 755 $(BUILD)/libaccel.so.0 $(DESTDIR)$(LIBDIR)/libaccel.so.$(VERSION)
+	ln -sf libaccel.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libaccel.so.0
+	ln -sf libaccel.so.0 $(DESTDIR)$(LIBDIR)/libaccel.so
+	install -m 644 $(BUILD)/libaccel.a $(ACCEL_DEVICE) $(DESTDIR)$(LIBDIR)
+	install -m 644 $(ACCEL_HEADERS) uapi/nib_isa.h uapi/nib_format.h uapi/nib_program.h \
+		uapi/nib_validate.h $(ACCEL_TO)/include/accel
+	install -m 755 $(BUILD)/accel-info $(ACCEL_TO)/bin
+	install -m 644 $(BUILD)/man/*.1 $(ACCEL_TO)/share/man/man1
+	install -m 644 $(BUILD)/man/*.3 $(ACCEL_TO)/share/man/man3
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+		-e 's|@LIBS_PRIVATE@|$(if $(ACCEL_DEVICE),-lnibdev) $(ACCEL_LIBS) -lm -lpthread|' \
+		libaccel/accel.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/accel.pc
+
+.PHONY: install-libaccel libaccel-size
