@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Encoders. Elements are rounded on their bit patterns: a normal number keeps the top bits of its
- * mantissa after adding half an ulp (ties to even), a subnormal one is rounded by adding a power of
- * two whose ulp is the format's smallest step. No branches, so that the compiler makes vectors.
+ * Encoders. Inner loops have constant bounds and no branches, so that the compiler makes vectors.
  */
 #include "quant.h"
 
@@ -10,6 +8,7 @@
 
 /* An element format: mantissa bits, exponent bias, largest value. */
 struct element {
+	int bits;	/* without the sign */
 	int man;
 	int bias;
 	int emax;	/* exponent of the largest value */
@@ -17,29 +16,51 @@ struct element {
 	float vmax;
 };
 
-static const struct element e2m1 = { 1, 1, 2, 0x400000, 6.0f };
-static const struct element e4m3 = { 3, 7, 8, 0x600000, 448.0f };
-static const struct element e5m2 = { 2, 15, 15, 0x600000, 57344.0f };
+static const struct element e2m1 = { 3, 1, 1, 2, 0x400000, 6.0f };
+static const struct element e4m3 = { 7, 3, 7, 8, 0x600000, 448.0f };
+static const struct element e5m2 = { 7, 2, 15, 15, 0x600000, 57344.0f };
 
-/* Code and value of y, which is saturated first. */
-INLINE uint32_t encode_element(const struct element *el, float y, float *value)
+/*
+ * Adding a power of two M whose ulp is the format's step at |y| rounds |y| to a multiple of that
+ * step, ties to even. The multiple, less what the exponent already says, is the code: subnormals
+ * share the step of the smallest normals, so that nothing needs a branch.
+ */
+struct rounded {
+	float a;	/* magnitude, saturated */
+	float m;	/* M */
+	float sum;	/* |y| + M, rounded */
+};
+
+INLINE struct rounded round_element(const struct element *el, float y)
 {
-	const int drop = 23 - el->man;
-	const float magic = ac_float((uint32_t)(127 + 23 + 1 - el->bias - el->man) << 23);
 	const uint32_t least = (uint32_t)(127 + 1 - el->bias) << 23;	/* smallest normal */
-	uint32_t sign = ac_bits(y) & 0x80000000u;
-	float a = ac_float(ac_bits(y) & 0x7fffffffu);
-	uint32_t u, normal, code;
-	float small;
+	const uint32_t top = ac_bits(el->vmax);
+	uint32_t u = ac_bits(y) & 0x7fffffffu, e;
+	struct rounded r;
 
-	a = a > el->vmax ? el->vmax : a;
-	u = ac_bits(a);
-	normal = (u + (1u << (drop - 1)) - 1 + (u >> drop & 1)) >> drop;
-	small = a + magic;
-	code = u < least ? ac_bits(small) - ac_bits(magic) :
-	       normal - ((uint32_t)(127 - el->bias) << el->man);
-	*value = ac_float(ac_bits(u < least ? small - magic : ac_float(normal << drop)) | sign);
-	return code | sign >> (31 - (el == &e2m1 ? 3 : 7));
+	u = u > top ? top : u;
+	e = (u > least ? u : least) & 0x7f800000u;
+	r.a = ac_float(u);
+	r.m = ac_float(e + ((uint32_t)(23 - el->man) << 23));
+	r.sum = r.a + r.m;
+	return r;
+}
+
+INLINE uint32_t encode_element(const struct element *el, float y)
+{
+	const uint32_t man = (uint32_t)el->man;
+	const uint32_t least = (uint32_t)(127 + 1 - el->bias + 23 - el->man) << 23;
+	struct rounded r = round_element(el, y);
+	uint32_t m = ac_bits(r.m), sign = ac_bits(y) & 0x80000000u;
+
+	return (ac_bits(r.sum) - m + ((m - least) >> (23 - man))) | sign >> (31 - el->bits);
+}
+
+INLINE float value_element(const struct element *el, float y)
+{
+	struct rounded r = round_element(el, y);
+
+	return ac_float(ac_bits(r.sum - r.m) | (ac_bits(y) & 0x80000000u));
 }
 
 /* 2^-(code - 127); codes 0..254. */
@@ -71,87 +92,67 @@ INLINE int clamp_code(int code)
 	return code < 0 ? 0 : code > 254 ? 254 : code;
 }
 
-/* Encode a block of 32 with one scale; codes and, in units of the scale, values. */
-INLINE void encode_mx(const struct element *el, const float *x, int code, uint8_t *codes,
-		      float *values)
-{
-	float inv = inverse_scale(code);
-	int i;
-
-	for (i = 0; i < 32; i++)
-		codes[i] = (uint8_t)encode_element(el, x[i] * inv, &values[i]);
-}
-
-/* Squared error in units of the scale, in a fixed order. */
-INLINE float error_mx(const float *x, int code, const float *values)
+/* Squared error of a block under a scale, in units of the scale, summed in a fixed order. */
+INLINE float error_mx(const struct element *el, const float *x, int code)
 {
 	float inv = inverse_scale(code), sum[8] = { 0 };
 	int i, j;
 
 	for (i = 0; i < 32; i += 8)
 		for (j = 0; j < 8; j++) {
-			float d = x[i + j] * inv - values[i + j];
+			float y = x[i + j] * inv;
+			struct rounded r = round_element(el, y);
+			/* Against the magnitude before it was saturated. */
+			float d = ac_float(ac_bits(y) & 0x7fffffffu) - (r.sum - r.m);
 
 			sum[j] += d * d;
 		}
 	return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
 }
 
-/*
- * One term: picks the scale, encodes, and leaves what is left over in @rest where that is asked.
- * The errors of neighbouring scales differ by a factor of 4 in their units.
- */
+/* Errors of neighbouring scales differ by a factor of 4 in their units. */
+INLINE int best_scale(const struct element *el, const float *x, int code)
+{
+	int first = clamp_code(code - 1), last = clamp_code(code + 1), best = first, c;
+	float least = error_mx(el, x, first), error;
+
+	for (c = first + 1; c <= last; c++) {
+		error = error_mx(el, x, c);
+		least *= 0.25f;
+		if (error < least) {
+			least = error;
+			best = c;
+		}
+	}
+	return best;
+}
+
+/* One term: picks the scale, encodes, and leaves what is left over in @rest where that is asked. */
 INLINE bool encode_term(const struct element *el, enum nib_scale_rule rule, const float *x,
 			uint8_t *codes, uint8_t *scale, float *rest)
 {
 	uint32_t amax = max_bits(x, 32);
-	int code = (int)(amax >> 23) - el->emax, i, c;
-	uint8_t try[32];
-	float values[32], best, error, s;
+	int code = (int)(amax >> 23) - el->emax, i;
+	float inv, s;
 
 	if (amax >= 0x7f800000) {
 		memset(codes, 0, 32);
 		*scale = 255;
 		return false;
 	}
-	if (!amax) {
-		for (i = 0; i < 32; i++) {
-			codes[i] = (uint8_t)(ac_bits(x[i]) >> 31 << (el == &e2m1 ? 3 : 7));
-			if (rest)
-				rest[i] = 0;
-		}
-		*scale = 127;
-		return true;
-	}
-	if (rule == NIB_SCALE_CEIL)
-		code += (amax & 0x7fffff) > el->top;
-	if (rule != NIB_SCALE_BEST3) {
-		code = clamp_code(code);
-		encode_mx(el, x, code, codes, values);
-	} else {
-		int first = clamp_code(code - 1), last = clamp_code(code + 1);
-
-		code = first;
-		encode_mx(el, x, first, codes, values);
-		best = error_mx(x, first, values);
-		for (c = first + 1; c <= last; c++) {
-			float more[32];
-
-			encode_mx(el, x, c, try, more);
-			error = error_mx(x, c, more);
-			best *= 0.25f;
-			if (error < best) {
-				best = error;
-				code = c;
-				memcpy(codes, try, 32);
-				memcpy(values, more, sizeof(values));
-			}
-		}
-	}
-	*scale = (uint8_t)code;
+	if (!amax)
+		code = 127;
+	else if (rule == NIB_SCALE_BEST3)
+		code = best_scale(el, x, clamp_code(code));
+	else
+		code = clamp_code(code + (rule == NIB_SCALE_CEIL && (amax & 0x7fffff) > el->top));
+	inv = inverse_scale(code);
 	s = scale_value(code);
+	for (i = 0; i < 32; i++)
+		codes[i] = (uint8_t)encode_element(el, x[i] * inv);
 	for (i = 0; rest && i < 32; i++)
-		rest[i] = x[i] - values[i] * s;
+		rest[i] = x[i] - value_element(el, x[i] * inv) * s;
+	*scale = (uint8_t)code;
 	return true;
 }
 
@@ -194,35 +195,42 @@ static float ue4m3_value(uint32_t code)
 	return ac_float(((code >> 3) + 120) << 23 | (code & 7) << 20);
 }
 
-/* One block of 16 under scale code @c; returns the squared error. */
-INLINE float encode_nv(const float *x, float global, uint32_t c, uint8_t *codes)
+/* Squared error of a block of 16 under a scale; under 0 all values become 0. */
+INLINE float error_nv(const float *x, float d)
 {
-	float d = ue4m3_value(c) * global, sum[8] = { 0 }, value;
+	float sum[8] = { 0 }, divide = d == 0 ? 1 : d;
 	int i, j;
 
-	if (d == 0) {
-		for (i = 0; i < 16; i += 8)
-			for (j = 0; j < 8; j++) {
-				codes[i + j] = (uint8_t)(ac_bits(x[i + j]) >> 31 << 3);
-				sum[j] += x[i + j] * x[i + j];
-			}
-	} else {
-		for (i = 0; i < 16; i += 8)
-			for (j = 0; j < 8; j++) {
-				codes[i + j] = (uint8_t)encode_element(&e2m1, x[i + j] / d, &value);
-				value = x[i + j] - value * d;
-				sum[j] += value * value;
-			}
-	}
+	for (i = 0; i < 16; i += 8)
+		for (j = 0; j < 8; j++) {
+			float e = x[i + j] - value_element(&e2m1, x[i + j] / divide) * d;
+
+			sum[j] += e * e;
+		}
 	return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
+}
+
+INLINE uint32_t best_nv(const float *x, float global, uint32_t code)
+{
+	uint32_t from = code ? code - 1 : 0, to = code < 126 ? code + 1 : 126, best = from, c;
+	float least = error_nv(x, ue4m3_value(from) * global), error;
+
+	for (c = from + 1; c <= to; c++) {
+		error = error_nv(x, ue4m3_value(c) * global);
+		if (error < least) {
+			least = error;
+			best = c;
+		}
+	}
+	return best;
 }
 
 INLINE bool encode_nvfp4(const float *x, float global, bool best3, struct ac_unit *u)
 {
-	uint32_t b, amax, code, c, from, to;
-	float best, error, value;
-	uint8_t try[16];
+	uint32_t b, amax, code;
 	bool finite = true;
+	float d;
+	int i;
 
 	for (b = 0; b < 2; b++, x += 16) {
 		uint8_t *codes = u->codes[0] + b * 16;
@@ -234,18 +242,16 @@ INLINE bool encode_nvfp4(const float *x, float global, bool best3, struct ac_uni
 			finite = false;
 			continue;
 		}
-		code = encode_element(&e4m3, ac_float(amax) / 6.0f / global, &value);
-		from = best3 && code ? code - 1 : code;
-		to = best3 && code && code < 126 ? code + 1 : code;
-		best = encode_nv(x, global, from, codes);
-		code = from;
-		for (c = from + 1; c <= to; c++) {
-			error = encode_nv(x, global, c, try);
-			if (error < best) {
-				best = error;
-				code = c;
-				memcpy(codes, try, 16);
-			}
+		code = encode_element(&e4m3, ac_float(amax) / 6.0f / global);
+		if (best3 && amax)
+			code = best_nv(x, global, code);
+		d = ue4m3_value(code) * global;
+		if (d == 0) {	/* only signs are left */
+			for (i = 0; i < 16; i++)
+				codes[i] = (uint8_t)encode_element(&e2m1, x[i] * 0);
+		} else {
+			for (i = 0; i < 16; i++)
+				codes[i] = (uint8_t)encode_element(&e2m1, x[i] / d);
 		}
 		u->scales[0][b] = (uint8_t)code;
 	}

@@ -91,7 +91,10 @@ static void store_row_unit(uint32_t fmt, uint8_t *row, uint64_t k, uint64_t inde
 	}
 }
 
-/* Unit @index of a row that arrives in FP4. ggml puts the second half into the high nibbles. */
+/*
+ * Unit @index of a row that arrives in FP4. ggml puts the second half into the high nibbles, counts
+ * NVFP4's scale 0x7f as 0 and does not look at the sign of a scale; 0xff has no equal here.
+ */
 static bool take_fp4(const struct ac_gguf_tensor *t, const uint8_t *row, uint64_t index,
 		     struct ac_unit *u)
 {
@@ -110,13 +113,15 @@ static bool take_fp4(const struct ac_gguf_tensor *t, const uint8_t *row, uint64_
 	q = row + index / 2 * 36;
 	for (s = 0; s < 2; s++) {
 		const uint8_t *data = q + 4 + (index % 2 * 2 + s) * 8;
-		uint8_t code = q[index % 2 * 2 + s] & 0x7f;
+		uint8_t code = q[index % 2 * 2 + s];
 
 		for (i = 0; i < 8; i++) {
 			u->codes[0][s * 16 + i] = data[i] & 15;
 			u->codes[0][s * 16 + i + 8] = data[i] >> 4;
 		}
-		u->scales[0][s] = code == 0x7f ? 0 : code;
+		if (code == 0xff)
+			return false;
+		u->scales[0][s] = code == 0x7f ? 0 : code & 0x7f;
 	}
 	return true;
 }

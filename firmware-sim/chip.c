@@ -172,11 +172,12 @@ static int read_object(const struct reader *r, json_t *object, const char *prefi
 
 static int read_name(const struct reader *r, const json_t *root, struct nib_chip *chip)
 {
-	const char *name = json_string_value(json_object_get(root, "name"));
+	const json_t *value = json_object_get(root, "name");
+	const char *name = json_string_value(value);
 	size_t length = name ? strlen(name) : 0;
 
 	if (!name)
-		return fail(r, "name: missing");
+		return fail(r, value ? "name: must be a string" : "name: missing");
 	if (!length || length >= sizeof(chip->name))
 		return fail(r, "name: must have 1 to %zu characters", sizeof(chip->name) - 1);
 	for (size_t i = 0; i < length; i++)

@@ -177,8 +177,7 @@ void nib_fw_event(struct nib_fw *fw, uint32_t type, uint32_t id, uint32_t value,
 	if (!event)
 		return;
 	/* Readers of the slot's last round must not take half of this one for it. */
-	__atomic_store_n(&event->seq, 0, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_RELEASE);
+	__atomic_exchange_n(&event->seq, 0, __ATOMIC_ACQ_REL);
 	event->type = (__u16)type;
 	event->zero = 0;
 	event->id = id;

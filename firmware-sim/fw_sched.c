@@ -259,8 +259,11 @@ static bool job_start(struct nib_fw *fw, uint32_t id)
 	if (!job_fetch(fw, id))
 		return false;
 	status = job_check(fw, id, &fault_va);
-	if (status == NIB_DONE_OK)
-		return true;
+	if (status == NIB_DONE_OK) {
+		/* The first packet may be a long one. */
+		queue_publish(fw, id);
+		return nib_fw_alive(fw);
+	}
 	/* Its stats_va may be what is wrong with it. */
 	if (status == NIB_DONE_FAULT_ALIGN)
 		fw->queues[id].job.entry.stats_va = 0;

@@ -109,6 +109,8 @@ int nib_clear_init(struct nib_device *ndev)
 		clear->queue = NULL;
 		goto err_fini;
 	}
+	/* The scheduler keeps the last fence for as long as the queue lives, which is as we do. */
+	clear->queue->timeline->internal = true;
 	return 0;
 
 err_fini:

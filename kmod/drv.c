@@ -139,6 +139,9 @@ static void nib_drm_postclose(struct drm_device *drm, struct drm_file *drm_file)
 	struct nib_vm *vm;
 	unsigned long id;
 
+	/* All of them, before the end of one lets another one's jobs start. */
+	xa_for_each(&file->queues, id, queue)
+		nib_queue_stop(queue, -ECANCELED);
 	xa_for_each(&file->queues, id, queue) {
 		xa_erase(&file->queues, id);
 		nib_file_close_queue(file, queue);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Fences are allocated with the job, emitted (given a seqno) when it is submitted, and signalled when
- * the device reports it, or when it is certain that the device never will.
+ * the device reports it, or when it is certain that the device never will. Each holds the module until
+ * it is freed: a sync file may keep it long after its queue, its file and its device are gone.
  */
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -21,7 +22,6 @@ struct nib_timeline *nib_timeline_create(const char *kind, u32 id)
 	spin_lock_init(&timeline->lock);
 	timeline->context = dma_fence_context_alloc(1);
 	snprintf(timeline->name, sizeof(timeline->name), NIB_DRM_NAME "-%s%u", kind, id);
-	__module_get(THIS_MODULE);
 	return timeline;
 }
 
@@ -30,7 +30,6 @@ static void nib_timeline_release(struct kref *ref)
 	struct nib_timeline *timeline = container_of(ref, struct nib_timeline, ref);
 
 	kfree_rcu(timeline, rcu);
-	module_put(THIS_MODULE);
 }
 
 void nib_timeline_put(struct nib_timeline **timeline)
@@ -59,9 +58,12 @@ static void nib_fence_release(struct dma_fence *base)
 {
 	struct nib_fence *fence = to_nib_fence(base);
 	struct nib_timeline *timeline = fence->timeline;
+	bool internal = timeline->internal;
 
 	dma_fence_free(base);
 	nib_timeline_put(&timeline);
+	if (!internal)
+		module_put(THIS_MODULE);
 }
 
 static const struct dma_fence_ops nib_fence_ops = {
@@ -78,6 +80,9 @@ struct nib_fence *nib_fence_alloc(struct nib_timeline *timeline)
 		return NULL;
 	fence->timeline = timeline;
 	kref_get(&timeline->ref);
+	/* Called from an ioctl, so that there is a reference already. */
+	if (!timeline->internal)
+		__module_get(THIS_MODULE);
 	return fence;
 }
 
@@ -95,12 +100,10 @@ void nib_fence_put(struct nib_fence *fence)
 {
 	if (!fence)
 		return;
-	if (fence->emitted) {
+	if (fence->emitted)
 		dma_fence_put(&fence->base);
-		return;
-	}
-	nib_timeline_put(&fence->timeline);
-	kfree(fence);
+	else
+		nib_fence_release(&fence->base);
 }
 
 void nib_fence_signal_locked(struct nib_fence *fence, int error)

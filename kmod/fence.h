@@ -12,12 +12,13 @@
 
 /**
  * struct nib_timeline - a fence context. One a queue, one a VM's binds.
- * @ref: users: the owner, and every fence until it is freed. Holds the module, since a sync file
- *	may keep a fence long after the device is gone.
+ * @ref: users: the owner, and every fence until it is freed.
  * @lock: lock of the fences; the owner also protects its own state with it. Taken in interrupts.
  * @context: fence context.
  * @seqno: of the last fence emitted. Whoever emits serialises.
  * @name: what sync_file and debugfs print.
+ * @internal: its fences never leave the driver, so that they need not hold the module. Set before the
+ *	first one is allocated.
  * @rcu: readers of @name may be around until a grace period after the last fence signalled.
  */
 struct nib_timeline {
@@ -26,6 +27,7 @@ struct nib_timeline {
 	u64 context;
 	u64 seqno;
 	char name[32];
+	bool internal;
 	struct rcu_head rcu;
 };
 

@@ -352,6 +352,14 @@ static int nib_queue_attach(struct nib_queue *queue)
 	return 0;
 }
 
+/* Nothing more is given to the device; what it has goes on until nib_queue_detach(). */
+void nib_queue_stop(struct nib_queue *queue, int error)
+{
+	spin_lock_irq(&queue->timeline->lock);
+	queue->dead = queue->dead ?: error;
+	spin_unlock_irq(&queue->timeline->lock);
+}
+
 /**
  * nib_queue_detach - take the hardware away from a queue.
  * @queue: queue.
@@ -367,10 +375,7 @@ void nib_queue_detach(struct nib_queue *queue, int error)
 	mutex_lock(&queue->hw_lock);
 	if (!queue->attached)
 		goto out;
-	spin_lock_irq(&queue->timeline->lock);
-	queue->dead = queue->dead ?: error;
-	spin_unlock_irq(&queue->timeline->lock);
-
+	nib_queue_stop(queue, error);
 	/* If this fails the device is lost, and does not write any more either. */
 	NIB_IPC_CALL(ndev, NIB_ADM_QUEUE_DESTROY, queue->hw_id);
 	nib_irq_remove_queue(ndev, queue);

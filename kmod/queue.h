@@ -133,6 +133,7 @@ struct nib_run {
 struct nib_queue *nib_queue_create(struct nib_vm *vm, u32 priority, u32 weight);
 struct nib_queue *nib_queue_get(struct nib_queue *queue);
 void nib_queue_put(struct nib_queue **queue);
+void nib_queue_stop(struct nib_queue *queue, int error);
 void nib_queue_detach(struct nib_queue *queue, int error);
 void nib_queue_abandon(struct nib_queue *queue, int error);
 void nib_queue_hang(struct nib_queue *queue);

@@ -43,20 +43,29 @@ static void read_bindings(struct accel_llm *llm, const struct accel_program *pro
 
 /* --- Loading. --- */
 
+/* Copied by the CPU; where they do not fit the window that it sees, by the device's DMA. */
 static int load_weights(struct accel_llm *llm, const struct accel_program *program)
 {
 	size_t bytes;
 	const void *data = accel_program_section(program, NIB_SECTION_WEIGHTS, 0, &bytes);
 	void *map;
-	int ret;
+	int ret = accel_buffer_create(llm->device, ACCEL_MEMORY_HBM, bytes, ACCEL_BUFFER_READONLY,
+				      &llm->weights);
 
-	ret = accel_buffer_create(llm->device, ACCEL_MEMORY_HBM, bytes, ACCEL_BUFFER_READONLY,
-				  &llm->weights);
 	if (!ret)
 		ret = accel_buffer_map(llm->weights, &map);
-	if (!ret)
+	if (!ret) {
 		memcpy(map, data, bytes);
-	return ret;
+		return 0;
+	}
+	if (ret != -ENOSPC && ret != -EACCES)
+		return ret;
+	if (llm->weights)
+		accel_buffer_destroy(llm->weights);
+	llm->weights = NULL;
+	ret = accel_buffer_create(llm->device, ACCEL_MEMORY_HBM, bytes, ACCEL_BUFFER_NO_MAP,
+				  &llm->weights);
+	return ret ? ret : llm_upload(llm->weights, data, bytes);
 }
 
 static int load_stream(struct accel_llm *llm, const struct accel_program *program)

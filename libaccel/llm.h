@@ -78,5 +78,7 @@ void llm_queue_destroy(struct accel_llm *llm);
 /* Room for @rows rows of logits. Returns 0 or -errno; what was there is lost. */
 int llm_logits_reserve(struct accel_llm *llm, struct llm_logits *logits, enum accel_memory memory,
 		       uint64_t rows);
+/* upload.c: fill a buffer that the CPU cannot map. Returns 0 or -errno. */
+int llm_upload(struct accel_buffer *buffer, const void *data, uint64_t bytes);
 
 #endif

@@ -194,7 +194,7 @@ static int print_json(const struct run *r, const struct score *s, const struct p
 		snprintf(hash, sizeof(hash), "%016" PRIx64, r->digest);
 		json_object_set_new(j, "digest", json_string(hash));
 	}
-	ret = json_dumpf(j, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+	ret = json_dumpf(j, stdout, JSON_REAL_PRECISION(9));
 	json_decref(j);
 	putchar('\n');
 	return ret || fflush(stdout) ? fail(NULL, EIO, "output") : 0;

@@ -67,10 +67,11 @@ int fail(const struct run *r, int error, const char *format, ...)
 	va_start(args, format);
 	vfprintf(stderr, format, args);
 	va_end(args);
-	if (error)
+	/* The library's errors come with a text that says more than the number. */
+	if (error < 0 && *why)
+		fprintf(stderr, ": %s", why);
+	else if (error)
 		fprintf(stderr, ": %s", strerror(abs(error)));
-	if (error < 0 && why && *why)
-		fprintf(stderr, " (%s)", why);
 	fputc('\n', stderr);
 	return 1;
 }
@@ -494,6 +495,20 @@ static int npy_open(struct run *r, struct score *s)
 	return 0;
 }
 
+/* Logits lie in the device's mapping, which not every file system takes a write from. */
+static int npy_write(struct run *r, struct score *s, const float *logits, size_t count)
+{
+	float copy[2048];
+
+	for (size_t n; count; logits += n, count -= n) {
+		n = count < 2048 ? count : 2048;
+		memcpy(copy, logits, n * sizeof(float));
+		if (fwrite(copy, sizeof(float), n, s->npy) != n)
+			return fail(NULL, errno, "%s", r->o.logits);
+	}
+	return 0;
+}
+
 static double nll(const float *logits, uint32_t n, uint32_t token)
 {
 	double max = -INFINITY, sum = 0;
@@ -526,9 +541,8 @@ static int score_sequence(struct run *r, struct score *s, size_t at, size_t end,
 				    s->tokens[at + i + 1]);
 		if (r->o.digest)
 			digest(r, step.logits_out, n * r->model->vocab);
-		if (s->npy &&
-		    fwrite(step.logits_out, r->model->vocab * sizeof(float), n, s->npy) != n)
-			return fail(NULL, errno, "%s", r->o.logits);
+		if (s->npy && npy_write(r, s, step.logits_out, n * r->model->vocab))
+			return -EIO;
 	}
 	return ret ? fail(r, ret, "score") : 0;
 }

@@ -29,6 +29,13 @@ $(BUILD)/tests/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(TEST_HELPERS) $(TEST_LIBS)
 	$(Q)$(CC) $(LDFLAGS) $(FUZZ_LDFLAGS) -o $@ $^ $(ALL_LIBS) $(shell $(PKG_CONFIG) --libs check) \
 		-lm -lpthread
 
+# Writes the seeds of the fuzzers; see tests/fuzz/seeds.
+$(BUILD)/tests/mkseeds: $(patsubst %,$(BUILD)/tests/%.o,fuzz/mkseeds unit/packets unit/tiny_gguf \
+	unit/tiny_model) $(BUILD)/libaccel.a $(BUILD)/libnibdev.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(ALL_LIBS) -lm -lpthread
+
 $(BUILD)/tests/guest/%.o: CFLAGS_EXTRA += $(shell $(PKG_CONFIG) --cflags libdrm 2>/dev/null)
 $(BUILD)/guest/%: $(BUILD)/tests/guest/%.o
 	@mkdir -p $(@D)
@@ -48,7 +55,7 @@ check-asan: ## The unit tests under AddressSanitizer and UndefinedBehaviorSaniti
 check-run: programs unit-tests guest-tests toolbox fuzz-build
 	$(Q)BUILD=$(BUILD) tests/check all
 
-fuzz-build:
+fuzz-build: $(BUILD)/tests/mkseeds
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=clang \
 		SANITIZE=fuzzer-no-link,address,undefined FUZZ_LDFLAGS=-fsanitize=fuzzer fuzzers
 

@@ -32,9 +32,9 @@
  *	flush() turns subnormals into zeros of the same sign; what is subnormal is decided after
  *	rounding to 24 bits as if exponents had no limit, as flush-to-zero hardware does (so the
  *	fma that would round up to 2^-126 from subnormals gives zero). Subnormal elements of BF16
- *	operands count as zeros as well. This is the order of BF16 dot-product instructions (odd element first);
- *	for FP4 x FP4 every step is exact, so that integer dot products give the same bits. Formats
- *	without block scale have scale 1.
+ *	operands count as zeros as well. This is the order of BF16 dot-product instructions (odd
+ *	element first); for FP4 x FP4 every step is exact, so that integer dot products give the
+ *	same bits. Formats without block scale have scale 1.
  *	Epilogue, each step rounded: acc *= row scale of A (NVFP4 rows only); acc *= alpha;
  *	acc += bias[n]; acc = activation(acc); acc += residual[m][n]; convert to the output format.
  * - Row sums (VEC RSUM, softmax denominators): lane l of 16 sums elements l, l + 16, l + 32, ...

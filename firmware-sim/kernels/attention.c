@@ -109,9 +109,11 @@ static void chunk_values(const struct group *g, uint32_t base, uint32_t from, ui
 				if (n > 1)
 					x = v16_fma(v16_set1(p[1]), v16_load(row + padded + i), x);
 				if (n > 2)
-					x = v16_fma(v16_set1(p[2]), v16_load(row + 2 * padded + i), x);
+					x = v16_fma(v16_set1(p[2]), v16_load(row + 2 * padded + i),
+						    x);
 				if (n > 3)
-					x = v16_fma(v16_set1(p[3]), v16_load(row + 3 * padded + i), x);
+					x = v16_fma(v16_set1(p[3]), v16_load(row + 3 * padded + i),
+						    x);
 				v16_store(o + i, x);
 			}
 		}

@@ -460,9 +460,11 @@ static void tile_decode(uint32_t fmt, const uint8_t *tile, uint32_t n, float *x)
 				float value = panel_element(fmt, code);
 
 				if (fmt == NIB_FMT_NVFP4)
-					value *= nib_ue4m3_decode(tile[nib_tile_scale(fmt, t, n, k)]);
+					value *= nib_ue4m3_decode(
+						tile[nib_tile_scale(fmt, t, n, k)]);
 				else if (nib_format_block(fmt))
-					value *= nib_e8m0_decode(tile[nib_tile_scale(fmt, t, n, k)]);
+					value *=
+						nib_e8m0_decode(tile[nib_tile_scale(fmt, t, n, k)]);
 				x[k] = t ? x[k] + value : value;
 			}
 		}

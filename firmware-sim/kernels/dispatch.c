@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which kernel tables this processor can run, best first. The makefile defines NIB_KERNELS_X86 where
- * it builds tables for x86.
+ * Which kernel tables this processor can run, best first. The makefile defines NIB_KERNELS_X86
+ * where it builds tables for x86.
  */
 #include <string.h>
 #include "kernels.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * GEMM with AVX2 and FMA: FP32 over lanes of 8 outputs, in the order of nib_isa.h. A tile of weights
- * is decoded to FP32 once, in L1, for all rows of the piece. Sums of a block are stored and scaled
- * in a second pass, because the two want different treatment of subnormals.
+ * GEMM with AVX2 and FMA: FP32 over lanes of 8 outputs, in the order of nib_isa.h. A tile of
+ * weights is decoded to FP32 once, in L1, for all rows of the piece. Sums of a block are stored and
+ * scaled in a second pass, because the two want different treatment of subnormals.
  */
 #include <immintrin.h>
 
@@ -30,28 +30,40 @@ NIB_INLINE float bf16_operand(uint32_t bits)
 	return nib_float((bits & 0x7f800000u) ? bits & 0xffff0000u : sign);
 }
 
-static void gemm_pack(const struct gemm_piece *p, const uint8_t *data, uint32_t valid, void *dst)
+NIB_INLINE float fp8_decode(const uint32_t fmt, uint32_t code)
+{
+	return fmt == NIB_FMT_MXFP8_E5M2 ? nib_e5m2_decode(code) : nib_e4m3_decode(code);
+}
+
+static void gemm_pack(const struct gemm_piece *p, const uint8_t *restrict data, uint32_t valid,
+		      void *restrict dst)
 {
 	float *x = dst;
 	uint32_t i;
 
-	if (p->a_fmt == NIB_FMT_BF16) {
+	switch (p->a_fmt) {
+	case NIB_FMT_BF16:
 		for (i = 0; i < valid; i++)
 			x[i] = bf16_operand((uint32_t)data[2 * i] << 16 |
 					    (uint32_t)data[2 * i + 1] << 24);
 		for (; i < NIB_TILE_K; i++)
 			x[i] = 0.0f;
-	} else if (nib_format_bits(p->a_fmt) == 4) {
+		break;
+	case NIB_FMT_MXFP4:
+	case NIB_FMT_NVFP4:
 		for (i = 0; i < NIB_TILE_K / 2; i++) {
 			x[2 * i] = nib_e2m1_decode(data[i]);
 			x[2 * i + 1] = nib_e2m1_decode(data[i] >> 4);
 		}
-	} else if (p->a_fmt == NIB_FMT_MXFP8_E5M2) {
+		break;
+	case NIB_FMT_MXFP8_E5M2:
 		for (i = 0; i < NIB_TILE_K; i++)
-			x[i] = nib_e5m2_decode(data[i]);
-	} else {
+			x[i] = fp8_decode(NIB_FMT_MXFP8_E5M2, data[i]);
+		break;
+	default:
 		for (i = 0; i < NIB_TILE_K; i++)
-			x[i] = nib_e4m3_decode(data[i]);
+			x[i] = fp8_decode(NIB_FMT_MXFP8, data[i]);
+		break;
 	}
 }
 
@@ -61,8 +73,8 @@ struct tile {
 	float scale[2][2][NIB_PANEL_N];						/* [block][term] */
 };
 
-/* Elements of the 16 lanes of one vector of a group, @bits each, to rows of 16. */
-NIB_INLINE void fp4_lanes(const uint32_t *lane, float (*dst)[16])
+/* One vector of 16 lanes of a group to its elements, in order along k. */
+NIB_INLINE void fp4_lanes(const uint32_t *restrict lane, float (*restrict dst)[16])
 {
 	const __m256 values = _mm256_setr_ps(0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f);
 	const __m256i sign = _mm256_set1_epi32((int)0x80000000u);
@@ -82,31 +94,54 @@ NIB_INLINE void fp4_lanes(const uint32_t *lane, float (*dst)[16])
 	}
 }
 
-static void tile_data(uint32_t fmt, const uint32_t *lane, float (*dst)[16])
+NIB_INLINE void fp8_lanes(const uint32_t fmt, const uint32_t *restrict lane,
+			  float (*restrict dst)[16])
 {
-	uint32_t v, l, i;
+	uint32_t l;
 
-	for (v = 0; v < nib_format_bits(fmt); v++, lane += 16) {
-		if (fmt == NIB_FMT_BF16) {
-			for (l = 0; l < 16; l++)
-				dst[2 * v][l] = bf16_operand(lane[l] << 16);
-			for (l = 0; l < 16; l++)
-				dst[2 * v + 1][l] = bf16_operand(lane[l]);
-		} else if (nib_format_bits(fmt) == 4) {
-			fp4_lanes(lane, dst + v * 8);
-		} else {
-			for (i = 0; i < 4; i++) {
-				uint32_t shift = i % 2 * 16 + i / 2 * 8;
-				float *x = dst[v * 4 + i];
+	for (l = 0; l < 16; l++)
+		dst[0][l] = fp8_decode(fmt, lane[l] & 0xff);
+	for (l = 0; l < 16; l++)
+		dst[1][l] = fp8_decode(fmt, lane[l] >> 16 & 0xff);
+	for (l = 0; l < 16; l++)
+		dst[2][l] = fp8_decode(fmt, lane[l] >> 8 & 0xff);
+	for (l = 0; l < 16; l++)
+		dst[3][l] = fp8_decode(fmt, lane[l] >> 24);
+}
 
-				if (fmt == NIB_FMT_MXFP8_E5M2)
-					for (l = 0; l < 16; l++)
-						x[l] = nib_e5m2_decode(lane[l] >> shift & 0xff);
-				else
-					for (l = 0; l < 16; l++)
-						x[l] = nib_e4m3_decode(lane[l] >> shift & 0xff);
-			}
-		}
+NIB_INLINE void bf16_lanes(const uint32_t *restrict lane, float (*restrict dst)[16])
+{
+	uint32_t l;
+
+	for (l = 0; l < 16; l++)
+		dst[0][l] = bf16_operand(lane[l] << 16);
+	for (l = 0; l < 16; l++)
+		dst[1][l] = bf16_operand(lane[l]);
+}
+
+/* One term of one group of a tile. */
+static void group_decode(uint32_t fmt, const uint32_t *lane, float (*dst)[16])
+{
+	uint32_t k;
+
+	switch (fmt) {
+	case NIB_FMT_BF16:
+		for (k = 0; k < NIB_TILE_K; k += 2, lane += 16)
+			bf16_lanes(lane, dst + k);
+		break;
+	case NIB_FMT_MXFP4:
+	case NIB_FMT_NVFP4:
+		for (k = 0; k < NIB_TILE_K; k += 8, lane += 16)
+			fp4_lanes(lane, dst + k);
+		break;
+	case NIB_FMT_MXFP8_E5M2:
+		for (k = 0; k < NIB_TILE_K; k += 4, lane += 16)
+			fp8_lanes(NIB_FMT_MXFP8_E5M2, lane, dst + k);
+		break;
+	default:
+		for (k = 0; k < NIB_TILE_K; k += 4, lane += 16)
+			fp8_lanes(NIB_FMT_MXFP8, lane, dst + k);
+		break;
 	}
 }
 
@@ -123,7 +158,7 @@ static void tile_decode(const struct gemm_piece *p, const uint8_t *w, struct til
 						   w[b * p->block / block * NIB_PANEL_N + n]);
 		w += scales;
 		for (g = 0; g < GROUPS; g++, w += bits * 64)
-			tile_data(p->w_fmt, (const uint32_t *)(const void *)w, tile->data[t][g]);
+			group_decode(p->w_fmt, (const uint32_t *)(const void *)w, tile->data[t][g]);
 	}
 }
 
@@ -151,10 +186,7 @@ NIB_INLINE void multiply(const uint32_t rows, const uint32_t block, const float 
 			_mm256_store_ps(sum + r * NIB_PANEL_N + h * 8, s[r][h]);
 }
 
-/*
- * Sums of one block for all rows and outputs, @block being constant. Not inlined where it is called:
- * the compiler must not move any of this across the changes of MXCSR there.
- */
+/* Sums of one block for all rows and outputs, @block being constant. */
 NIB_INLINE void multiply_rows(uint32_t rows, const uint32_t block, const float *a,
 			      const float (*w)[NIB_TILE_K][16], float *sum)
 {
@@ -165,12 +197,15 @@ NIB_INLINE void multiply_rows(uint32_t rows, const uint32_t block, const float *
 			multiply(MAX_ROWS, block, a + r * NIB_TILE_K, w[g],
 				 sum + r * NIB_PANEL_N + g * 16);
 		for (; r + 2 <= rows; r += 2)
-			multiply(2, block, a + r * NIB_TILE_K, w[g], sum + r * NIB_PANEL_N + g * 16);
+			multiply(2, block, a + r * NIB_TILE_K, w[g],
+				 sum + r * NIB_PANEL_N + g * 16);
 		if (r < rows)
-			multiply(1, block, a + r * NIB_TILE_K, w[g], sum + r * NIB_PANEL_N + g * 16);
+			multiply(1, block, a + r * NIB_TILE_K, w[g],
+				 sum + r * NIB_PANEL_N + g * 16);
 	}
 }
 
+/* Functions of their own: nothing in them may move across the changes of MXCSR around the call. */
 static __attribute__((noinline)) void multiply_16(uint32_t rows, const float *a,
 						  const float (*w)[NIB_TILE_K][16], float *sum)
 {
@@ -216,14 +251,14 @@ static void gemm_multiply(const struct gemm_piece *p)
 					if (flush)
 						_mm_setcsr(mode | FLUSH);
 					if (p->block == 16)
-						multiply_16(p->rows, x, (void *)&tile.data[tw][0][b],
-							    sum);
+						multiply_16(p->rows, x,
+							    (void *)&tile.data[tw][0][b], sum);
 					else
 						multiply_32(p->rows, x, (void *)tile.data[tw], sum);
 					if (flush)
 						_mm_setcsr(mode);
-					scale_rows(p->rows, sum, a_scale, tile.scale[b / p->block][tw],
-						   p->acc);
+					scale_rows(p->rows, sum, a_scale,
+						   tile.scale[b / p->block][tw], p->acc);
 				}
 			}
 		}

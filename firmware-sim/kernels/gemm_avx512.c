@@ -2,7 +2,8 @@
 /*
  * GEMM with AVX-512: BF16 dot products over lanes of 16 outputs. The elements of all GEMM formats
  * are exact in BF16, and VDPBF16PS multiplies pairs in the order that nib_isa.h prescribes, with
- * the same flushes. A tile of weights is decoded to BF16 once, in L1, for all rows of the piece.
+ * the same flushes. A tile of weights is decoded to BF16 once, in L1, for all rows of the piece; for
+ * a few rows, which wait for memory anyway, straight into registers.
  */
 #include <immintrin.h>
 
@@ -25,6 +26,7 @@ struct gemm_tables {
 #define GROUPS		(NIB_PANEL_N / 16)
 #define PAIRS		(NIB_TILE_K / 2)
 #define MAX_ROWS	6	/* x GROUPS sums, 4 weights and an activation fill 32 registers */
+#define FEW_ROWS	4	/* as many as leave registers for decoding */
 
 /* BF16 of all E2M1 codes, twice: a lookup has five index bits and a code only four. */
 static const uint16_t e2m1_bf16[32] __attribute__((aligned(64))) = {
@@ -41,7 +43,8 @@ static void fp8_prepare(struct fp8_table *table, uint32_t fmt)
 	if (nib_format_bits(fmt) != 8)
 		return;
 	for (i = 0; i < 128; i++) {
-		bits = nib_bits(fmt == NIB_FMT_MXFP8_E5M2 ? nib_e5m2_decode(i) : nib_e4m3_decode(i));
+		bits = nib_bits(fmt == NIB_FMT_MXFP8_E5M2 ? nib_e5m2_decode(i)
+							  : nib_e4m3_decode(i));
 		table->low[i] = bits >> 16;
 		table->high[i] = bits >> 24;
 	}
@@ -141,10 +144,11 @@ NIB_INLINE __m512 scale_decode(uint32_t fmt, const uint8_t *codes)
 	return _mm512_castsi512_ps(bits);
 }
 
-/* One tile of weights, ready to multiply. */
+/* One tile of weights, ready to multiply: data[term][group][pair], scale[block][term][group]. */
 struct tile {
-	__m512i data[2][GROUPS * PAIRS];	/* [term][group][pair] */
-	__m512 scale[2][2][GROUPS];		/* [block][term][group] */
+	const __m512i *data[2];
+	__m512i decoded[2][GROUPS * PAIRS];
+	__m512 scale[2][2][GROUPS];
 };
 
 NIB_INLINE void tile_decode(const struct gemm_piece *p, const uint8_t *w, struct tile *tile)
@@ -157,15 +161,35 @@ NIB_INLINE void tile_decode(const struct gemm_piece *p, const uint8_t *w, struct
 
 		for (b = 0; b < NIB_TILE_K / p->block; b++)
 			for (g = 0; g < GROUPS; g++)
-				tile->scale[b][t][g] = !block ? _mm512_set1_ps(1.0f) :
-					scale_decode(p->w_fmt, w + b * p->block / block * NIB_PANEL_N +
-								       g * 16);
+				tile->scale[b][t][g] =
+					!block ? _mm512_set1_ps(1.0f)
+					       : scale_decode(
+							 p->w_fmt,
+							 w + b * p->block / block * NIB_PANEL_N +
+								 g * 16);
+		tile->data[t] = tile->decoded[t];
 		if (p->w_fmt == NIB_FMT_BF16)
-			memcpy(tile->data[t], w, sizeof(tile->data[t]));
+			tile->data[t] = (const __m512i *)w;
 		else if (nib_format_bits(p->w_fmt) == 4)
-			fp4_tile(w + scales, tile->data[t]);
+			fp4_tile(w + scales, tile->decoded[t]);
 		else
-			fp8_tile(&p->tables->w, w + scales, tile->data[t]);
+			fp8_tile(&p->tables->w, w + scales, tile->decoded[t]);
+	}
+}
+
+/* acc += sums of one block times scales. */
+NIB_INLINE void accumulate(const uint32_t rows, __m512 (*s)[GROUPS], const float *a_scale,
+			   const __m512 *w_scale, float *acc)
+{
+	uint32_t r, g;
+
+	for (r = 0; r < rows; r++) {
+		for (g = 0; g < GROUPS; g++) {
+			float *sum = acc + r * NIB_PANEL_N + g * 16;
+			__m512 scale = _mm512_mul_ps(_mm512_set1_ps(a_scale[r]), w_scale[g]);
+
+			_mm512_store_ps(sum, _mm512_fmadd_ps(s[r][g], scale, _mm512_load_ps(sum)));
+		}
 	}
 }
 
@@ -190,14 +214,7 @@ NIB_INLINE void multiply(const uint32_t rows, const uint32_t pairs, const uint32
 				s[r][g] = _mm512_dpbf16_ps(s[r][g], x, (__m512bh)w[g * PAIRS + p]);
 		}
 	}
-	for (r = 0; r < rows; r++) {
-		for (g = 0; g < GROUPS; g++) {
-			float *sum = acc + r * NIB_PANEL_N + g * 16;
-			__m512 scale = _mm512_mul_ps(_mm512_set1_ps(a_scale[r]), w_scale[g]);
-
-			_mm512_store_ps(sum, _mm512_fmadd_ps(s[r][g], scale, _mm512_load_ps(sum)));
-		}
-	}
+	accumulate(rows, s, a_scale, w_scale, acc);
 }
 
 /* All rows over one block, @pairs being constant. */
@@ -231,7 +248,89 @@ NIB_INLINE void multiply_rows(uint32_t rows, const uint32_t pairs, const uint32_
 	}
 }
 
-static void gemm_multiply(const struct gemm_piece *p)
+/*
+ * multiply() for few rows and a block that is decoded on the way: @bits is 4 or 8, @vectors the
+ * vectors of the block in each group, @data the first of them in the first group.
+ */
+NIB_INLINE void multiply_few(const uint32_t rows, const uint32_t bits, const uint32_t vectors,
+			     const struct fp8_table *table, const uint32_t *a, const float *a_scale,
+			     const uint8_t *data, const __m512 *w_scale, float *acc)
+{
+	const __m512i fp4 = _mm512_load_si512(e2m1_bf16);
+	const uint32_t pairs = 16 / bits; /* in a vector */
+	__m512 s[FEW_ROWS][GROUPS];
+	uint32_t v, i, r, g;
+
+	for (r = 0; r < rows; r++)
+		for (g = 0; g < GROUPS; g++)
+			s[r][g] = _mm512_setzero_ps();
+	for (v = 0; v < vectors; v++) {
+		for (g = 0; g < GROUPS; g++) {
+			__m512i x = _mm512_load_si512(data + (g * bits + v) * 64), w[4];
+
+			if (bits == 8)
+				fp8_decode(table, x, &w[0], &w[1]);
+			else
+				for (i = 0; i < 4; i++)
+					w[i] = _mm512_permutexvar_epi16(
+						_mm512_srli_epi16(x, 4 * i), fp4);
+			for (i = 0; i < pairs; i++)
+				for (r = 0; r < rows; r++)
+					s[r][g] = _mm512_dpbf16_ps(
+						s[r][g], (__m512bh)w[i],
+						(__m512bh)_mm512_set1_epi32(
+							(int)a[r * PAIRS + v * pairs + i]));
+		}
+	}
+	accumulate(rows, s, a_scale, w_scale, acc);
+}
+
+/* All tiles of a piece of few rows, @bits, @rows and @block being constant. */
+NIB_INLINE void piece_few(const struct gemm_piece *p, const uint32_t rows, const uint32_t bits,
+			  const uint32_t block)
+{
+	const uint32_t w_block = nib_format_block(p->w_fmt), vectors = block * bits / 32;
+	const size_t term_bytes = nib_tile_bytes(p->w_fmt) / p->w_terms;
+	const size_t scales = NIB_PANEL_N * (NIB_TILE_K / w_block);
+	const float *a_scale = p->a_scale;
+	const uint32_t *a = p->a;
+	const uint8_t *w = p->w;
+	uint32_t i, b, ta, tw, g;
+
+	for (i = 0; i < p->tiles; i++, w += p->w_terms * term_bytes) {
+		for (b = 0; b < NIB_TILE_K; b += block) {
+			for (ta = 0; ta < p->a_terms; ta++, a_scale += rows) {
+				for (tw = 0; tw < p->w_terms; tw++) {
+					const uint8_t *term = w + tw * term_bytes;
+					__m512 scale[GROUPS];
+
+					for (g = 0; g < GROUPS; g++)
+						scale[g] = scale_decode(p->w_fmt, term + g * 16 +
+								b / w_block * NIB_PANEL_N);
+					multiply_few(rows, bits, vectors, &p->tables->w,
+						     a + ta * rows * PAIRS + b / 2, a_scale,
+						     term + scales + b * bits / 32 * 64, scale,
+						     p->acc);
+				}
+			}
+		}
+		a += p->a_terms * rows * PAIRS;
+	}
+}
+
+NIB_INLINE void piece_few_rows(const struct gemm_piece *p, const uint32_t rows)
+{
+	if (nib_format_bits(p->w_fmt) == 4 && p->block == 16)
+		piece_few(p, rows, 4, 16);
+	else if (nib_format_bits(p->w_fmt) == 4)
+		piece_few(p, rows, 4, 32);
+	else if (p->block == 16)
+		piece_few(p, rows, 8, 16);
+	else
+		piece_few(p, rows, 8, 32);
+}
+
+static void piece_many(const struct gemm_piece *p)
 {
 	size_t tile_bytes = nib_tile_bytes(p->w_fmt);
 	const uint32_t *a = p->a;
@@ -245,7 +344,8 @@ static void gemm_multiply(const struct gemm_piece *p)
 		for (b = 0; b < NIB_TILE_K / p->block; b++) {
 			for (ta = 0; ta < p->a_terms; ta++, a_scale += p->rows) {
 				for (tw = 0; tw < p->w_terms; tw++) {
-					const uint32_t *x = a + ta * p->rows * PAIRS + b * PAIRS / 2;
+					const uint32_t *x =
+						a + ta * p->rows * PAIRS + b * PAIRS / 2;
 					const __m512i *y = tile.data[tw] + b * PAIRS / 2;
 
 					if (p->block == 16)
@@ -258,5 +358,28 @@ static void gemm_multiply(const struct gemm_piece *p)
 			}
 		}
 		a += p->a_terms * p->rows * PAIRS;
+	}
+}
+
+static void gemm_multiply(const struct gemm_piece *p)
+{
+	uint32_t rows = p->w_fmt == NIB_FMT_BF16 ? 0 : p->rows;
+
+	switch (rows) {
+	case 1:
+		piece_few_rows(p, 1);
+		break;
+	case 2:
+		piece_few_rows(p, 2);
+		break;
+	case 3:
+		piece_few_rows(p, 3);
+		break;
+	case 4:
+		piece_few_rows(p, 4);
+		break;
+	default:
+		piece_many(p);
+		break;
 	}
 }

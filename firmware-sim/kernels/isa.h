@@ -19,6 +19,13 @@
 
 #define NIB_INLINE			static inline __attribute__((always_inline))
 
+/* Before a loop whose iterations are independent although its pointers may be equal. */
+#ifdef __clang__
+#define NIB_INDEPENDENT			_Pragma("clang loop vectorize(assume_safety)")
+#else
+#define NIB_INDEPENDENT			_Pragma("GCC ivdep")
+#endif
+
 void NIB_KERNEL(nib_convert)(uint32_t dst_fmt, void *dst, uint32_t src_fmt, const void *src,
 			     size_t n);
 void NIB_KERNEL(nib_row_encode)(uint32_t fmt, uint32_t rule, const float *src, size_t k, void *dst);

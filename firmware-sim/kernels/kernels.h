@@ -98,19 +98,20 @@ struct nib_vec_job {
  * @convert: n elements of a plain format (see nib_format_is_plain) to another, contiguous.
  * @row_encode: k FP32 elements to one row of any format that nib_format_is_kv() lists, padding
  *	written. @dst is NIB_ROW_ALIGN aligned and nib_row_bytes() long.
- * @row_decode: the inverse: elements @from .. @from + n of a row of @k elements, to FP32. Any format
- *	but U32.
+ * @row_decode: the inverse: elements @from .. @from + n of a row of @k elements, to FP32. Any
+ *	format but U32.
  * @panel_decode: output @row of a matrix in panel layout, k elements times @alpha, to FP32.
  * @gemm: see struct nib_gemm_job.
  * @attention: see struct nib_attention_job. @scratch holds nib_attention_scratch() floats.
  * @vec: see struct nib_vec_job.
- * @sample: token for n logits. @scratch holds 2 * n 32-bit words.
+ * @sample: token for n logits. @scratch holds n 64-bit words.
  */
 struct nib_kernels {
 	const char *name;
 	void (*convert)(uint32_t dst_fmt, void *dst, uint32_t src_fmt, const void *src, size_t n);
 	void (*row_encode)(uint32_t fmt, uint32_t rule, const float *src, size_t k, void *dst);
-	void (*row_decode)(uint32_t fmt, const void *row, size_t k, size_t from, size_t n, float *dst);
+	void (*row_decode)(uint32_t fmt, const void *row, size_t k, size_t from, size_t n,
+			   float *dst);
 	void (*panel_decode)(uint32_t fmt, const void *panels, size_t k, uint32_t row, float alpha,
 			     float *dst);
 	void (*gemm)(const struct nib_gemm_job *job);

@@ -224,9 +224,9 @@ static inline float nib_erf(float x)
 }
 
 /*
- * sin(x + quarters * pi / 2). Error 1.5 for |x| <= 1e5, 2 for |x| <= 1e6, 6 for |x| <= 2^22;
- * beyond that, where neighbouring floats are half a radian apart, the result is NaN. pi / 2 comes in three parts: with a fused
- * multiply-add the first step is exact throughout that range.
+ * sin(x + quarters * pi / 2). Error 1.5 for |x| <= 1e5, 2 for |x| <= 1e6, 6 for |x| <= 2^22; beyond
+ * that, where neighbouring floats are half a radian apart, the result is NaN. pi / 2 comes in three
+ * parts: with a fused multiply-add the first step is exact throughout that range.
  */
 static inline float nib_sin_quarters(float x, uint32_t quarters)
 {

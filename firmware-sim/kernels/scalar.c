@@ -48,7 +48,8 @@ static float block_scale(uint32_t fmt, uint32_t code)
 
 static uint32_t bits_at(const uint8_t *byte, uint32_t shift, uint32_t bits)
 {
-	return (bits == 16 ? byte[0] | (uint32_t)byte[1] << 8 : byte[0]) >> shift & ((1u << bits) - 1);
+	return (bits == 16 ? byte[0] | (uint32_t)byte[1] << 8 : byte[0]) >> shift &
+	       ((1u << bits) - 1);
 }
 
 /* Term t of element i of a row of k elements; zero past the end. */
@@ -154,12 +155,14 @@ void nib_gemm_scalar(const struct nib_gemm_job *job)
 				acc += job->bias[n];
 			acc = activate(job->activation, acc);
 			if (job->residual) {
-				memcpy(&residual, job->residual + m * job->residual_pitch + n * 4ul, 4);
+				memcpy(&residual, job->residual + m * job->residual_pitch + n * 4ul,
+				       4);
 				acc += residual;
 			}
 			acc = nib_canonical(acc);
-			nib_convert_scalar(job->out_fmt, out + n * nib_format_bits(job->out_fmt) / 8,
-					   NIB_FMT_F32, &acc, 1);
+			nib_convert_scalar(job->out_fmt,
+					   out + n * nib_format_bits(job->out_fmt) / 8, NIB_FMT_F32,
+					   &acc, 1);
 		}
 	}
 }
@@ -215,7 +218,8 @@ static void attention_chunk(const struct nib_attention_job *job, uint32_t head, 
 	for (j = from; j <= to; j++) {
 		float score;
 
-		nib_row_decode_scalar(job->k_fmt, job->k_rows[j - job->first], width, slice, dim, row);
+		nib_row_decode_scalar(job->k_fmt, job->k_rows[j - job->first], width, slice, dim,
+				      row);
 		memset(lane, 0, sizeof(lane));
 		for (i = 0; i < dim; i++)
 			lane[i % 16] = nib_fma(q[i], row[i], lane[i % 16]);
@@ -231,7 +235,8 @@ static void attention_chunk(const struct nib_attention_job *job, uint32_t head, 
 		float e = nib_exp(p[j - from] - max);
 
 		lane[j % 16] += e;
-		nib_row_decode_scalar(job->v_fmt, job->v_rows[j - job->first], width, slice, dim, row);
+		nib_row_decode_scalar(job->v_fmt, job->v_rows[j - job->first], width, slice, dim,
+				      row);
 		for (i = 0; i < dim; i++)
 			o[i] = nib_fma(e, row[i], o[i]);
 	}

@@ -23,7 +23,8 @@ static void pack(uint8_t *restrict dst, const uint8_t *restrict src, ptrdiff_t s
 
 static void vec_load(float *dst, const uint8_t *src, ptrdiff_t stride, uint32_t fmt, uint32_t n)
 {
-	uint32_t bytes = nib_format_bits(fmt) / 8, padded = (n + NIB_LANES - 1) / NIB_LANES * NIB_LANES, i, run;
+	uint32_t padded = (n + NIB_LANES - 1) / NIB_LANES * NIB_LANES;
+	uint32_t bytes = nib_format_bits(fmt) / 8, i, run;
 	uint8_t strip[STRIP * 4] __attribute__((aligned(64)));
 
 	if (stride == bytes) {
@@ -88,7 +89,7 @@ static void vec_fill(float *dst, float x, uint32_t padded)
  */
 #define EACH(expression)						\
 	do {								\
-		_Pragma("GCC ivdep")					\
+		NIB_INDEPENDENT						\
 		for (i = 0; i < padded; i++) {				\
 			float x = a[i], y = b[i], z = c[i];		\
 									\

@@ -164,7 +164,13 @@ enum accel_memory accel_buffer_memory(const struct accel_buffer *buffer);
  */
 int accel_buffer_map(struct accel_buffer *buffer, void **ptr);
 
-/* Timelines: 64-bit counters that only grow. */
+/**
+ * accel_timeline_create - a 64-bit counter that only grows.
+ * @value: where it starts.
+ *
+ * Points are promised in ascending order, by jobs and by accel_timeline_signal(). A point is
+ * reached when it and all before it are over, whether well or not.
+ */
 int accel_timeline_create(struct accel_device *device, uint64_t value,
 			  struct accel_timeline **timeline);
 void accel_timeline_destroy(struct accel_timeline *timeline);
@@ -174,11 +180,19 @@ void accel_timeline_destroy(struct accel_timeline *timeline);
  * @timeout_ns: relative; 0 polls; UINT64_MAX for ever.
  *
  * Returns 0; -ETIME; or how the job that was to signal the point failed: -EFAULT (unmapped
- * address), -EINVAL (argument out of range), -ECANCELED (its queue died), -EIO (reset), -ENODEV.
+ * address), -EINVAL (argument out of range), -ECANCELED (its queue died), -EIO (reset), -ENODEV;
+ * a job that waited for a point that failed has failed the same way. A wait that nothing in flight
+ * can end returns at once: -EDEADLK if it was for ever, else -ETIME.
  */
 int accel_timeline_wait(struct accel_timeline *timeline, uint64_t value, uint64_t timeout_ns);
 int accel_timeline_query(struct accel_timeline *timeline, uint64_t *value);
-/* Advance from the CPU. */
+
+/**
+ * accel_timeline_signal - advance from the CPU.
+ *
+ * Returns 0; -EINVAL (not after all points promised before), -EBUSY (a job in flight is to signal
+ * one of those).
+ */
 int accel_timeline_signal(struct accel_timeline *timeline, uint64_t value);
 
 /**
@@ -208,7 +222,7 @@ enum accel_priority {
  */
 int accel_queue_create(struct accel_device *device, enum accel_priority priority, uint32_t weight,
 		       struct accel_queue **queue);
-/* Cancels what is in flight. */
+/* Cancels what is in flight: its points are reached, with -ECANCELED. */
 void accel_queue_destroy(struct accel_queue *queue);
 
 /* A point of a timeline. */
@@ -255,7 +269,7 @@ struct accel_job_stats {
  * @n_waits: points to wait for.
  * @n_signals: points to signal, also when the job fails.
  * @stats: filled when one of the job's points has been waited for (or, without signals, by
- *	accel_queue_sync()); may be NULL. Must live until then.
+ *	accel_queue_sync() or accel_queue_destroy()); may be NULL. Must live until then.
  */
 struct accel_job {
 	size_t struct_size;
@@ -272,7 +286,11 @@ struct accel_job {
 /**
  * accel_queue_submit - submit jobs: all, or none.
  *
- * Returns 0; -EINVAL, -ECANCELED (the queue is dead), -ENODEV, -ENOMEM.
+ * Points to wait for need not be promised yet: the job starts when its timelines get there, and
+ * those behind it in its queue wait with it. While the queue is full (max_jobs) the call blocks.
+ *
+ * Returns 0; -EINVAL, -ECANCELED (the queue is dead), -EBUSY (the queue is full of jobs that wait
+ * for points nobody has promised), -ENODEV, -ENOMEM.
  */
 int accel_queue_submit(struct accel_queue *queue, const struct accel_job *jobs, uint32_t count);
 

@@ -103,6 +103,7 @@ static const uint16_t fixture_gemm_formats[] = {
 	NIB_FMT_MXFP8, NIB_FMT_MXFP8_E5M2, NIB_FMT_MXFP8X2,
 };
 #define FIXTURE_GEMM_FORMATS	6
+#define FIXTURE_GEMM_PAIRS	(FIXTURE_GEMM_FORMATS * FIXTURE_GEMM_FORMATS)
 
 static inline void fixture_put(uint8_t *at, uint32_t shift, uint32_t bits, uint32_t code)
 {
@@ -132,11 +133,12 @@ static inline uint8_t *fixture_row_scale(uint32_t fmt, uint8_t *row, size_t k, u
 
 static inline uint8_t *fixture_tile(uint32_t fmt, uint8_t *panels, size_t k, uint32_t n, size_t i)
 {
-	return panels + n / NIB_PANEL_N * nib_panel_bytes(fmt, k) + i / NIB_TILE_K * nib_tile_bytes(fmt);
+	return panels + n / NIB_PANEL_N * nib_panel_bytes(fmt, k) +
+	       i / NIB_TILE_K * nib_tile_bytes(fmt);
 }
 
-static inline void fixture_panel_put(uint32_t fmt, uint8_t *panels, size_t k, uint32_t t, uint32_t n,
-				     size_t i, uint32_t code)
+static inline void fixture_panel_put(uint32_t fmt, uint8_t *panels, size_t k, uint32_t t,
+				     uint32_t n, size_t i, uint32_t code)
 {
 	__u64 byte;
 	uint32_t shift = nib_tile_element(fmt, t, n % NIB_PANEL_N, i % NIB_TILE_K, &byte);
@@ -157,8 +159,9 @@ static inline void fixture_same(const float *got, const float *want, size_t n, c
 	size_t i;
 
 	for (i = 0; i < n; i++)
-		CHECK_MSG(nib_bits(got[i]) == nib_bits(want[i]), "%s: [%zu] is %08x (%g), not %08x (%g)",
-			      what, i, nib_bits(got[i]), got[i], nib_bits(want[i]), want[i]);
+		CHECK_MSG(nib_bits(got[i]) == nib_bits(want[i]),
+			  "%s: [%zu] is %08x (%g), not %08x (%g)", what, i, nib_bits(got[i]),
+			  got[i], nib_bits(want[i]), want[i]);
 }
 
 /* Runs all cases of a suite; the exit status of the program. */

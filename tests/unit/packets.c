@@ -33,8 +33,8 @@ const struct packet_sample packet_samples[] = {
 	} } },
 	{ "kv_append", { .kv_append = {
 		.hdr = HDR(KV_APPEND, 10), .rows = 3, .src = 0x1000, .src_pitch = 256,
-		.row_table = 0x2000, .blocks = 0x2100, .block_stride = 4, .offset = 512, .width = 64,
-		.fmt = NIB_FMT_MXFP8, .rule = NIB_SCALE_CEIL, .page_tokens = 16,
+		.row_table = 0x2000, .blocks = 0x2100, .block_stride = 4, .offset = 512,
+		.width = 64, .fmt = NIB_FMT_MXFP8, .rule = NIB_SCALE_CEIL, .page_tokens = 16,
 	} } },
 	{ "quant", { .quant = {
 		.hdr = HDR(QUANT, 7), .rows = 3, .src = 0x1000, .src_pitch = 160, .dst = 0x2000,

@@ -568,6 +568,31 @@ START_TEST(totals_add_up)
 }
 END_TEST
 
+START_TEST(what_cannot_be_mapped_is_uploaded)
+{
+	const uint64_t sizes[] = { 4, 4096, 4 << 20, (9 << 20) + 12, (4 << 20) + 1 };
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct accel_buffer *buffer;
+		uint8_t *data = malloc(sizes[i]);
+		uint32_t rng = 77;
+		void *map;
+
+		for (uint64_t j = 0; j < sizes[i]; j++) {
+			rng = rng * 1664525 + 1013904223;
+			data[j] = rng >> 24;
+		}
+		ck_assert(!accel_buffer_create(device, ACCEL_MEMORY_HBM, sizes[i], 0, &buffer));
+		ck_assert_int_eq(llm_upload(buffer, data, sizes[i]), 0);
+		ck_assert_int_eq(accel_buffer_map(buffer, &map), 0);
+		ck_assert_mem_eq(map, data, sizes[i]);
+		accel_buffer_destroy(buffer);
+		free(data);
+	}
+	ck_assert_uint_eq(device->n_queues + device->n_streams, 0);
+}
+END_TEST
+
 /* --- The pool alone. --- */
 
 static void pool(struct accel_kv *kv, uint32_t sram, uint32_t hbm)
@@ -737,6 +762,7 @@ int main(void)
 	tcase_add_test(sim, programs_for_another_chip_are_refused);
 	tcase_add_test(sim, device_errors_leave_sequences_as_they_were);
 	tcase_add_test(sim, totals_add_up);
+	tcase_add_test(sim, what_cannot_be_mapped_is_uploaded);
 	tcase_add_checked_fixture(null, setup_null, teardown);
 	tcase_add_test(null, full_memory_changes_nothing);
 	tcase_add_test(null, bad_steps_are_refused);

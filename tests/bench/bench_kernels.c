@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Speed of every kernel of every table, one thread: the least processor time of several runs, so
+ * that other work on the machine disturbs little. Usage:
+ *	bench_kernels [--csv] [--table NAME] [--quick] [FILTER]
+ * FILTER is a part of the names wanted. GB/s counts the operand that a kernel streams (weights,
+ * keys and values, or input), GFLOP/s two operations per multiply-add. "memory" is a plain read of
+ * a buffer that no cache holds: the roof of one thread.
+ */
+#define _POSIX_C_SOURCE 199309L
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "kernels/kernels.h"
+
+static const char *filter = "", *only;
+static int csv, quick;
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void *make(size_t bytes)
+{
+	size_t rounded = (bytes + 4095) / 4096 * 4096, i;
+	uint8_t *p = aligned_alloc(4096, rounded);
+
+	if (!p) {
+		fprintf(stderr, "bench_kernels: no memory for %zu bytes\n", bytes);
+		exit(1);
+	}
+	/* Codes whose values are between 0.5 and 6 in every format. */
+	for (i = 0; i < rounded; i++)
+		p[i] = 0x38 + ((uint8_t)(i * 2654435761u >> 24) & 7);
+	return p;
+}
+
+static float *make_floats(size_t n)
+{
+	float *x = make(n * sizeof(float));
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		x[i] = (float)((uint32_t)i * 2654435761u >> 8) * 0x1p-23f - 1;
+	return x;
+}
+
+static uint8_t *make_rows(uint32_t fmt, uint32_t rows, uint32_t k)
+{
+	size_t pitch = nib_row_bytes(fmt, k);
+	float *x = make_floats(k);
+	uint8_t *a = make(pitch * rows);
+	uint32_t i;
+
+	for (i = 0; i < rows; i++)
+		nib_kernels_scalar.row_encode(fmt, NIB_SCALE_CEIL, x, k, a + i * pitch);
+	free(x);
+	return a;
+}
+
+static uint8_t *make_panels(uint32_t fmt, uint32_t n, uint32_t k)
+{
+	size_t bytes = nib_panels_bytes(fmt, n, k), tile = nib_tile_bytes(fmt), i, t;
+	uint32_t block = nib_format_block(fmt);
+	uint8_t *w = make(bytes);
+
+	for (i = 0; block && i < bytes; i += tile)
+		for (t = 0; t < nib_format_terms(fmt); t++)
+			memset(w + i + t * (tile / nib_format_terms(fmt)),
+			       0x38 + (int)(i / tile & 7) + (fmt == NIB_FMT_NVFP4 ? 0 : 0x40),
+			       NIB_PANEL_N * (NIB_TILE_K / block));
+	return w;
+}
+
+static void report(const char *table, const char *name, double seconds, double bytes, double flops)
+{
+	if (csv)
+		printf("%s,\"%s\",%.3f,%.3f,%.3f\n", table, name, seconds * 1e6,
+		       bytes / seconds * 1e-9, flops / seconds * 1e-9);
+	else
+		printf("%-8s %-44s %10.1f us %8.2f GB/s %9.2f GFLOP/s\n", table, name,
+		       seconds * 1e6, bytes / seconds * 1e-9, flops / seconds * 1e-9);
+	fflush(stdout);
+}
+
+/* Best time of one call: at least three, and until a quarter of a second has passed. */
+#define BEST(call)						\
+	({							\
+		double best = 1e30, begin = now(), t;		\
+		int runs = 0;					\
+								\
+		while (runs < 3 || now() - begin < (quick ? 0.03 : 0.25)) {	\
+			t = now();				\
+			call;					\
+			t = now() - t;				\
+			best = t < best ? t : best;		\
+			if (++runs > 2 && t > 1)		\
+				break;				\
+		}						\
+		best;						\
+	})
+
+static int wanted(const char *name)
+{
+	return strstr(name, filter) != NULL;
+}
+
+static const char *format_name(uint32_t fmt)
+{
+	switch (fmt) {
+	case NIB_FMT_F32: return "f32";
+	case NIB_FMT_BF16: return "bf16";
+	case NIB_FMT_E4M3: return "e4m3";
+	case NIB_FMT_MXFP4: return "mxfp4";
+	case NIB_FMT_NVFP4: return "nvfp4";
+	case NIB_FMT_MXFP8: return "mxfp8";
+	case NIB_FMT_MXFP8_E5M2: return "mxfp8-e5m2";
+	case NIB_FMT_MXFP8X2: return "mxfp8x2";
+	default: return "?";
+	}
+}
+
+static void bench_gemm(const struct nib_kernels *table, uint32_t a_fmt, uint32_t w_fmt,
+		       uint32_t rows, uint32_t n, uint32_t k)
+{
+	size_t bytes = nib_panels_bytes(w_fmt, n, k), pitch = nib_row_bytes(a_fmt, k);
+	struct nib_gemm_job job = {
+		.a_pitch = pitch,
+		.out_pitch = n * 4ul,
+		.rows = rows,
+		.n = n,
+		.k = k,
+		.a_fmt = a_fmt,
+		.w_fmt = w_fmt,
+		.out_fmt = NIB_FMT_F32,
+		.alpha = 1.0f,
+	};
+	void *a, *w, *out;
+	char name[96];
+
+	snprintf(name, sizeof(name), "gemm %s x %s %ux%ux%u", format_name(a_fmt),
+		 format_name(w_fmt), rows, n, k);
+	if (!wanted(name))
+		return;
+	job.a = a = make_rows(a_fmt, rows, k);
+	job.w = w = make_panels(w_fmt, n, k);
+	job.out = out = make((size_t)rows * n * 4);
+	report(table->name, name, BEST(table->gemm(&job)), bytes, 2.0 * rows * n * k);
+	free(a);
+	free(w);
+	free(out);
+}
+
+static void bench_attention(const struct nib_kernels *table, uint32_t fmt, uint32_t positions)
+{
+	uint32_t heads = 32, kv = 8, dim = 128, i;
+	size_t pitch = nib_row_bytes(fmt, kv * dim);
+	float *q, *scratch, *out;
+	const uint8_t **rows;
+	uint8_t *data;
+	char name[96];
+	struct nib_attention_job job;
+
+	snprintf(name, sizeof(name), "attention %s %u/%u heads of %u, %u positions",
+		 format_name(fmt), heads, kv, dim, positions);
+	if (!wanted(name))
+		return;
+	q = calloc(heads * dim, 4);
+	out = calloc(heads * dim, 4);
+	scratch = calloc(nib_attention_scratch(dim), 4);
+	rows = calloc(positions, sizeof(*rows));
+	data = make_rows(fmt, positions, kv * dim);
+	for (i = 0; i < positions; i++)
+		rows[i] = data + i * pitch;
+	for (i = 0; i < heads * dim; i++)
+		q[i] = (float)(i % 17) / 16 - 0.5f;
+	job = (struct nib_attention_job){
+		.q = q,
+		.out = out,
+		.k_rows = rows,
+		.v_rows = rows,
+		.first = 0,
+		.last = positions - 1,
+		.n_heads = heads,
+		.n_kv_heads = kv,
+		.head_dim = dim,
+		.k_fmt = fmt,
+		.v_fmt = fmt,
+		.scale = 0.088f,
+	};
+	report(table->name, name, BEST(table->attention(&job, scratch)), 2.0 * positions * pitch,
+	       4.0 * positions * heads * dim);
+	free(q);
+	free(out);
+	free(scratch);
+	free(rows);
+	free(data);
+}
+
+static void bench_vec(const struct nib_kernels *table, uint32_t op, const char *op_name, uint32_t n)
+{
+	struct nib_vec_insn insns[] = {
+		{ .op = NIB_VEC_LOAD, .dst = 0, .a = 0 },
+		{ .op = op, .dst = 1, .a = 0 },
+		{ .op = NIB_VEC_STORE, .dst = 1, .a = 1 },
+	};
+	uint32_t fmt[] = { NIB_FMT_F32, NIB_FMT_F32 }, i;
+	ptrdiff_t stride[] = { 4, 4 };
+	float *x, *y, *regs;
+	uint8_t *operand[2];
+	char name[96];
+	struct nib_vec_job job;
+
+	snprintf(name, sizeof(name), "vec %s, n %u", op_name, n);
+	if (!wanted(name))
+		return;
+	x = make(n * 4ul);
+	y = make(n * 4ul);
+	regs = make((n + 15ul) / 16 * 16 * 4 * NIB_VEC_REGS);
+	for (i = 0; i < n; i++)
+		x[i] = (float)(i % 41) / 4 - 5;
+	operand[0] = (uint8_t *)x;
+	operand[1] = (uint8_t *)y;
+	job = (struct nib_vec_job){ operand, stride, fmt, insns, regs, 3, n };
+	report(table->name, name, BEST(for (i = 0; i < 16; i++) table->vec(&job)) / 16, n * 4.0, n);
+	free(x);
+	free(y);
+	free(regs);
+}
+
+static void bench_rows(const struct nib_kernels *table, uint32_t fmt, uint32_t rule)
+{
+	static const char *const rules[] = { "floor", "ceil", "best3" };
+	uint32_t k = 8192, i;
+	float *x = make_floats(k);
+	void *row = make(nib_row_bytes(fmt, k));
+	char name[96];
+
+	snprintf(name, sizeof(name), "row_encode %s %s", format_name(fmt), rules[rule]);
+	if (wanted(name))
+		report(table->name, name,
+		       BEST(for (i = 0; i < 16; i++) table->row_encode(fmt, rule, x, k, row)) / 16,
+		       k * 4.0, 0);
+	snprintf(name, sizeof(name), "row_decode %s", format_name(fmt));
+	if (wanted(name) && rule == NIB_SCALE_CEIL)
+		report(table->name, name,
+		       BEST(for (i = 0; i < 16; i++) table->row_decode(fmt, row, k, 0, k, x)) / 16,
+		       k * 4.0, 0);
+	free(x);
+	free(row);
+}
+
+static void bench_sample(const struct nib_kernels *table, uint32_t n, float temperature,
+			 uint32_t top_k)
+{
+	float *logits = make_floats(n), one = 1;
+	void *scratch = make(n * 8ul);
+	struct nib_sample_params params = { .top_k = top_k };
+	char name[96];
+	uint32_t i;
+
+	memcpy(&params.temperature, &temperature, 4);
+	memcpy(&params.top_p, &one, 4);
+	for (i = 0; i < n; i++)
+		logits[i] *= 10;
+	snprintf(name, sizeof(name), "sample of %u, temperature %g, top_k %u", n, temperature,
+		 top_k);
+	if (wanted(name))
+		report(table->name, name, BEST(table->sample(logits, n, &params, scratch)), n * 4.0,
+		       0);
+	free(logits);
+	free(scratch);
+}
+
+static void bench_table(const struct nib_kernels *table)
+{
+	static const uint16_t weights[] = { NIB_FMT_MXFP4, NIB_FMT_NVFP4, NIB_FMT_MXFP8,
+					    NIB_FMT_MXFP8X2, NIB_FMT_BF16 };
+	static const struct { uint32_t op; const char *name; } ops[] = {
+		{ NIB_VEC_ADDI, "addi" }, { NIB_VEC_EXP, "exp" }, { NIB_VEC_LOG, "log" },
+		{ NIB_VEC_TANH, "tanh" }, { NIB_VEC_SIGMOID, "sigmoid" }, { NIB_VEC_ERF, "erf" },
+		{ NIB_VEC_SIN, "sin" }, { NIB_VEC_RSQRT, "rsqrt" }, { NIB_VEC_RSUM, "rsum" },
+		{ NIB_VEC_RMAX, "rmax" },
+	};
+	int slow = !strcmp(table->name, "scalar");
+	uint32_t i, rows;
+
+	for (i = 0; i < 5; i++)
+		bench_gemm(table, NIB_FMT_MXFP8, weights[i], 1, slow ? 64 : 8192,
+			   slow ? 512 : 8192);
+	if (!slow) {
+		bench_gemm(table, NIB_FMT_MXFP4, NIB_FMT_MXFP4, 1, 8192, 8192);
+		bench_gemm(table, NIB_FMT_BF16, NIB_FMT_BF16, 1, 8192, 4096);
+		for (rows = 2; rows <= 16; rows *= 2)
+			bench_gemm(table, NIB_FMT_MXFP8, NIB_FMT_MXFP4, rows, 8192, 4096);
+		for (i = 0; i < 5; i++)
+			bench_gemm(table, NIB_FMT_MXFP8, weights[i], 128, 2048, 2048);
+		bench_gemm(table, NIB_FMT_MXFP8, NIB_FMT_MXFP4, 512, 2048, 8192);
+		bench_gemm(table, NIB_FMT_MXFP4, NIB_FMT_MXFP4, 512, 2048, 2048);
+		bench_gemm(table, NIB_FMT_BF16, NIB_FMT_BF16, 512, 2048, 2048);
+	}
+	for (i = 0; i < 5; i++)
+		bench_attention(table, weights[i], slow ? 100 : 2048);
+	bench_attention(table, NIB_FMT_F32, slow ? 100 : 2048);
+	for (i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
+		bench_vec(table, ops[i].op, ops[i].name, 4096);
+	for (i = 0; i < 5; i++)
+		for (rows = 0; rows < 3; rows++)
+			bench_rows(table, weights[i], rows);
+	bench_sample(table, 128256, 0, 0);
+	bench_sample(table, 128256, 0.8f, 40);
+	bench_sample(table, 128256, 0.8f, 0);
+}
+
+static void bench_memory(void)
+{
+	size_t bytes = 256u << 20, i;
+	uint64_t *p, sum[8] = { 0 };
+	volatile uint64_t sink;
+	double best;
+
+	if (!wanted("memory"))
+		return;
+	p = make(bytes);
+	best = BEST(for (i = 0; i < bytes / 8; i += 8) {
+		int l;
+
+		__builtin_prefetch(p + i + 512);
+		for (l = 0; l < 8; l++)
+			sum[l] += p[i + l];
+	});
+	sink = sum[0] ^ sum[1] ^ sum[2] ^ sum[3] ^ sum[4] ^ sum[5] ^ sum[6] ^ sum[7];
+	(void)sink;
+	report("-", "memory", best, bytes, 0);
+	free(p);
+}
+
+int main(int argc, char **argv)
+{
+	static const char *const names[] = { "avx512", "avx2", "scalar" };
+	const struct nib_kernels *table;
+	int i;
+
+	for (i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--csv"))
+			csv = 1;
+		else if (!strcmp(argv[i], "--quick"))
+			quick = 1;
+		else if (!strcmp(argv[i], "--table") && i + 1 < argc)
+			only = argv[++i];
+		else
+			filter = argv[i];
+	}
+	if (csv)
+		printf("table,kernel,us,GB/s,GFLOP/s\n");
+	bench_memory();
+	for (i = 0; i < 3; i++) {
+		table = nib_kernels_get(names[i]);
+		if (table && (!only || !strcmp(only, names[i])))
+			bench_table(table);
+	}
+	return 0;
+}

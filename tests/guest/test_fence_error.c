@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* What a fence says: good, failed, failed on a timeline, and after its device file is closed. */
+#include "guest.h"
+
+#define BAD	0x7770000000ull
+
+static int status_of(int file, int *timeline_status)
+{
+	struct sync_fence_info fence = { 0 };
+	struct sync_file_info info = { .num_fences = 1, .sync_fence_info = (uintptr_t)&fence };
+
+	CHECK(!ioctl(file, SYNC_IOC_FILE_INFO, &info));
+	EQUAL(info.num_fences, 1);
+	CHECK(!strcmp(fence.driver_name, NIB_DRM_NAME) || !strcmp(fence.driver_name, "signaled-driver") ||
+	      !strcmp(fence.driver_name, "detached-driver"));
+	*timeline_status = fence.status;
+	return info.status;
+}
+
+int main(void)
+{
+	struct guest g = guest_begin();
+	uint32_t good = syncobj(g.fd), bad = syncobj(g.fd), timeline = syncobj(g.fd);
+	struct nib_sync_op sync = { NIB_SYNC_SIGNAL | NIB_SYNC_TIMELINE, timeline, 7 };
+	struct nib_job job = { .syncs = NIB_OBJ_ARRAY(1, &sync) };
+	struct stream s = { 0 };
+	uint32_t bad_id, queue;
+	int file, inner;
+
+	packet_end(&s);
+	OK(submit(g.fd, g.queue, stream_create(g.fd, g.vm, &s), good));
+	OK(syncobj_wait(g.fd, good, 20000));
+	EXPECT(fence_status(g.fd, good), 1);
+
+	s.count = 0;
+	packet_fill(&s, BAD, 1, 0);
+	packet_end(&s);
+	bad_id = stream_create(g.fd, g.vm, &s);
+	OK(submit(g.fd, g.queue, bad_id, bad));
+	/* A wait for a failed job ends like one for a good one; the error is the fence's. */
+	OK(syncobj_wait(g.fd, bad, 20000));
+	EXPECT(fence_status(g.fd, bad), -EFAULT);
+
+	OK(queue_create(g.fd, g.vm, NIB_PRIORITY_NORMAL, &queue));
+	job.queue_id = queue;
+	job.stream_id = bad_id;
+	OK(submit_jobs(g.fd, &job, 1));
+	OK(timeline_wait(g.fd, timeline, 7, 20000, 0));
+	CHECK(!drmSyncobjExportSyncFile(g.fd, timeline, &file));
+	status_of(file, &inner);
+	EXPECT(inner, -EFAULT);
+	close(file);
+
+	CHECK(!drmSyncobjExportSyncFile(g.fd, bad, &file));
+	close(g.fd);
+	EXPECT(status_of(file, &inner), -EFAULT);
+	return 0;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The driver is unbound from the device, and bound again, while a client has work in flight, mappings
+ * and files: fences end with ENODEV, its ioctls fail, its mappings fault, and the next client finds a
+ * device as new.
+ */
+#include "guest.h"
+
+#include <libgen.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#define VA	0x100000000ull
+#define DRIVER	"/sys/bus/pci/drivers/nib"
+
+static sigjmp_buf after_fault;
+
+static void on_fault(int number)
+{
+	siglongjmp(after_fault, number);
+}
+
+static void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		FAIL("%s: %s", path, strerror(errno));
+	close(fd);
+}
+
+/* PCI address of the device. */
+static void find_device(int fd, char *bdf, size_t size)
+{
+	char path[64], link[512];
+	struct stat st;
+	ssize_t n;
+
+	CHECK(!fstat(fd, &st));
+	snprintf(path, sizeof(path), "/sys/dev/char/%u:%u/device", major(st.st_rdev),
+		 minor(st.st_rdev));
+	n = readlink(path, link, sizeof(link) - 1);
+	CHECK(n > 0);
+	link[n] = 0;
+	snprintf(bdf, size, "%s", basename(link));
+}
+
+static void check_unbind(const char *bdf)
+{
+	struct guest g = guest_begin();
+	uint32_t fence[2], hang, host, *map, i;
+	volatile uint32_t *hbm;
+	struct stream s = { 0 };
+	int files[2];
+
+	hbm = guest_buffer(&g, VA, 64 * KIB, NIB_BO_HBM);
+	OK(bo_create(g.fd, MIB, NIB_BO_HOST, &host));
+	OK(vm_map(g.fd, g.vm, host, 0, VA + MIB, MIB, 0));
+	map = bo_map(g.fd, host, MIB);
+	map[0] = 5;
+	hbm[0] = 0;
+	packet_sem(&s, VA, 1, NIB_SEM_WAIT_GE);
+	packet_end(&s);
+	hang = stream_create(g.fd, g.vm, &s);
+	for (i = 0; i < 2; i++) {
+		fence[i] = syncobj(g.fd);
+		OK(submit(g.fd, g.queue, hang, fence[i]));
+	}
+	for (i = 0; i < 2; i++)
+		CHECK(!drmSyncobjExportSyncFile(g.fd, fence[i], &files[i]));
+
+	write_file(DRIVER "/unbind", bdf);
+
+	for (i = 0; i < 2; i++) {
+		struct sync_fence_info info = { 0 };
+		struct sync_file_info file = { .num_fences = 1, .sync_fence_info = (uintptr_t)&info };
+
+		CHECK(!ioctl(files[i], SYNC_IOC_FILE_INFO, &file));
+		EXPECT(info.status, -ENODEV);
+		close(files[i]);
+	}
+	EXPECT(submit(g.fd, g.queue, hang, fence[0]), -ENODEV);
+	/* The window is gone. */
+	signal(SIGBUS, on_fault);
+	if (!sigsetjmp(after_fault, 1)) {
+		hbm[1] = 1;
+		FAIL("HBM of an unbound device can still be written");
+	}
+	signal(SIGBUS, SIG_DFL);
+	munmap((void *)hbm, 64 * KIB);
+	munmap(map, MIB);
+	close(g.fd);
+}
+
+/* A new client finds a device that works, and all of its memory. */
+static void check_fresh(uint64_t hbm_free)
+{
+	struct guest g = guest_begin();
+	struct stream s = { 0 };
+	int tries;
+
+	packet_end(&s);
+	OK(run_stream(g.fd, g.vm, g.queue, &s));
+	OK(queue_destroy(g.fd, g.queue));
+	OK(vm_destroy(g.fd, g.vm));
+	for (tries = 0; tries < 100 && query_memory(g.fd).hbm_free != hbm_free; tries++)
+		usleep(20000);
+	EQUAL(query_memory(g.fd).hbm_free, hbm_free);
+	close(g.fd);
+}
+
+int main(void)
+{
+	int i, fd = guest_open();
+	uint64_t hbm_free = query_memory(fd).hbm_free;
+	char bdf[64];
+
+	find_device(fd, bdf, sizeof(bdf));
+	close(fd);
+	for (i = 0; i < 3; i++) {
+		check_unbind(bdf);
+		write_file(DRIVER "/bind", bdf);
+		check_fresh(hbm_free);
+	}
+	return 0;
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Attention: the scalar reference against a softmax in FP64, and every other kernel table against
+ * it, bit for bit, across chunks, windows, formats and head sizes.
+ */
+#include "kernel_fixture.h"
+
+static const uint32_t kv_formats[] = {
+	NIB_FMT_F32, NIB_FMT_BF16, NIB_FMT_E4M3, NIB_FMT_E5M2, NIB_FMT_MXFP4,
+	NIB_FMT_NVFP4, NIB_FMT_MXFP8, NIB_FMT_MXFP8_E5M2, NIB_FMT_MXFP8X2,
+};
+#define KV_FORMATS	9
+
+/* One query row over positions first..last; what is odd about it comes from @variant. */
+struct attention_case {
+	struct nib_attention_job job;
+	uint8_t *k;
+	uint8_t *v;
+	const uint8_t **k_rows;
+	const uint8_t **v_rows;
+	float *q;
+	float *sinks;
+	float *scratch;
+	float *want;
+	float *got;
+};
+
+static uint8_t *make_kv(uint32_t fmt, uint32_t positions, uint32_t width, int wild)
+{
+	size_t pitch = nib_row_bytes(fmt, width);
+	uint8_t *rows = fixture_alloc(pitch * positions);
+	float *x = fixture_alloc(width * 4);
+	uint32_t p, i;
+
+	for (p = 0; p < positions; p++) {
+		for (i = 0; i < width; i++)
+			x[i] = wild && fixture_below(40) == 0 ? fixture_wild() : fixture_uniform();
+		nib_kernels_scalar.row_encode(fmt, NIB_SCALE_CEIL, x, width, rows + p * pitch);
+	}
+	free(x);
+	return rows;
+}
+
+static void attention_make(struct attention_case *c, uint32_t k_fmt, uint32_t v_fmt, uint32_t first,
+			   uint32_t last, uint32_t kv_heads, uint32_t share, uint32_t dim,
+			   uint32_t variant)
+{
+	uint32_t positions = last - first + 1, width = kv_heads * dim, heads = kv_heads * share, i;
+
+	c->k = make_kv(k_fmt, positions, width, variant & 4);
+	c->v = make_kv(v_fmt, positions, width, variant & 4);
+	c->k_rows = fixture_alloc(positions * sizeof(*c->k_rows));
+	c->v_rows = fixture_alloc(positions * sizeof(*c->v_rows));
+	for (i = 0; i < positions; i++) {
+		c->k_rows[i] = c->k + i * nib_row_bytes(k_fmt, width);
+		c->v_rows[i] = c->v + i * nib_row_bytes(v_fmt, width);
+	}
+	c->q = fixture_alloc(heads * dim * 4);
+	c->sinks = fixture_alloc(heads * 4);
+	c->want = fixture_alloc(heads * dim * 4);
+	c->got = fixture_alloc(heads * dim * 4);
+	c->scratch = fixture_alloc(nib_attention_scratch(dim) * 4);
+	for (i = 0; i < heads * dim; i++)
+		c->q[i] = fixture_uniform() * 4;
+	for (i = 0; i < heads; i++)
+		c->sinks[i] = fixture_uniform() * 4;
+	c->job = (struct nib_attention_job){
+		.q = c->q,
+		.out = c->want,
+		.k_rows = c->k_rows,
+		.v_rows = c->v_rows,
+		.sinks = variant & 1 ? c->sinks : NULL,
+		.first = first,
+		.last = last,
+		.n_heads = heads,
+		.n_kv_heads = kv_heads,
+		.head_dim = dim,
+		.k_fmt = k_fmt,
+		.v_fmt = v_fmt,
+		.scale = 1 / sqrtf(dim),
+		.softcap = variant & 2 ? 5.0f : 0.0f,
+	};
+}
+
+static void attention_free(struct attention_case *c)
+{
+	free(c->k);
+	free(c->v);
+	free(c->k_rows);
+	free(c->v_rows);
+	free(c->q);
+	free(c->sinks);
+	free(c->want);
+	free(c->got);
+	free(c->scratch);
+}
+
+/* Softmax in FP64. */
+static void attention_exact(const struct attention_case *c, double *out)
+{
+	const struct nib_attention_job *j = &c->job;
+	uint32_t width = j->n_kv_heads * j->head_dim, positions = j->last - j->first + 1, h, p, d;
+	double *weight = fixture_alloc(positions * sizeof(double)), max, sum;
+	float *row = fixture_alloc(width * 4);
+
+	for (h = 0; h < j->n_heads; h++) {
+		uint32_t slice = h / (j->n_heads / j->n_kv_heads) * j->head_dim;
+
+		max = j->sinks ? j->sinks[h] : -INFINITY;
+		for (p = 0; p < positions; p++) {
+			double dot = 0;
+
+			nib_kernels_scalar.row_decode(j->k_fmt, j->k_rows[p], width, 0, width, row);
+			for (d = 0; d < j->head_dim; d++)
+				dot += (double)j->q[h * j->head_dim + d] * row[slice + d];
+			dot *= j->scale;
+			if (j->softcap != 0)
+				dot = j->softcap * tanh(dot / j->softcap);
+			weight[p] = dot;
+			max = fmax(max, dot);
+		}
+		sum = j->sinks ? exp(j->sinks[h] - max) : 0;
+		memset(out + h * j->head_dim, 0, j->head_dim * sizeof(double));
+		for (p = 0; p < positions; p++) {
+			double e = exp(weight[p] - max);
+
+			sum += e;
+			nib_kernels_scalar.row_decode(j->v_fmt, j->v_rows[p], width, 0, width, row);
+			for (d = 0; d < j->head_dim; d++)
+				out[h * j->head_dim + d] += e * row[slice + d];
+		}
+		for (d = 0; d < j->head_dim; d++)
+			out[h * j->head_dim + d] /= sum;
+	}
+	free(weight);
+	free(row);
+}
+
+static void attention_check(uint32_t k_fmt, uint32_t v_fmt, uint32_t first, uint32_t last,
+			    uint32_t kv_heads, uint32_t share, uint32_t dim, uint32_t variant)
+{
+	struct attention_case c;
+	uint32_t n = kv_heads * share * dim, t, i;
+	double *exact = fixture_alloc(n * sizeof(double));
+
+	attention_make(&c, k_fmt, v_fmt, first, last, kv_heads, share, dim, variant);
+	nib_kernels_scalar.attention(&c.job, c.scratch);
+	if (!(variant & 4)) {
+		attention_exact(&c, exact);
+		for (i = 0; i < n; i++)
+			CHECK_MSG(fabs(c.want[i] - exact[i]) < 2e-5, "%g, not %g", c.want[i],
+				  exact[i]);
+	}
+	c.job.out = c.got;
+	for (t = 0; fixture_table(t); t++) {
+		memset(c.scratch, 0xff, nib_attention_scratch(dim) * 4);
+		memset(c.got, 0x5a, n * 4ul);
+		fixture_table(t)->attention(&c.job, c.scratch);
+		fixture_same(c.got, c.want, n, fixture_table(t)->name);
+	}
+	attention_free(&c);
+	free(exact);
+}
+
+/* Positions around the borders of chunks and of windows. */
+START_TEST(attention_positions)
+{
+	static const uint32_t last[] = { 0, 1, 2, 3, 15, 16, 255, 256, 257, 511, 512, 700 };
+	uint32_t i, variant;
+
+	fixture_seed(_i + 500);
+	for (i = 0; i < sizeof(last) / sizeof(last[0]); i++) {
+		for (variant = 0; variant < 8; variant++) {
+			attention_check(NIB_FMT_BF16, NIB_FMT_F32, 0, last[i], 1, 2, 16, variant);
+			if (last[i] > 10)
+				attention_check(NIB_FMT_F32, NIB_FMT_BF16, last[i] - 10, last[i], 1,
+						1, 8, variant);
+			if (last[i] > 300)
+				attention_check(NIB_FMT_F32, NIB_FMT_F32, last[i] - 299, last[i], 1,
+						3, 24, variant);
+		}
+	}
+}
+END_TEST
+
+/* Formats of K and V, sizes of a head, heads that share. */
+START_TEST(attention_formats)
+{
+	static const uint32_t dims[] = { 8, 64, 80, 128, 1, 33 };
+	uint32_t k_fmt = kv_formats[_i], v_fmt = kv_formats[(_i + 4) % KV_FORMATS], i, round;
+
+	fixture_seed(_i + 600);
+	for (i = 0; i < sizeof(dims) / sizeof(dims[0]); i++) {
+		attention_check(k_fmt, v_fmt, 0, 40, 3, 1, dims[i], 0);
+		attention_check(k_fmt, v_fmt, 250, 270, 2, 9, dims[i], 1);
+		for (round = 0; round < 3; round++)
+			attention_check(k_fmt, v_fmt, fixture_below(20), 20 + fixture_below(20),
+					1 + fixture_below(3), 1 + fixture_below(5), dims[i],
+					fixture_below(8));
+	}
+	attention_check(k_fmt, v_fmt, 0, 5, 1, 1, NIB_ATTN_MAX_HEAD_DIM, 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("kernels: attention");
+	TCase *tests = tcase_create("attention");
+
+	tcase_set_timeout(tests, 120);
+	tcase_add_test(tests, attention_positions);
+	tcase_add_loop_test(tests, attention_formats, 0, KV_FORMATS);
+	suite_add_tcase(suite, tests);
+	return fixture_run(suite);
+}

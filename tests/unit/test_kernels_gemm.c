@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * GEMM: the scalar reference is a matrix product, and every other kernel table gives its bits, for
+ * all pairs of formats, shapes with remainders and operands made to hurt. Also which table the
+ * dispatcher chooses.
+ */
+#include "kernel_fixture.h"
+
+/* What fills the operands of a GEMM. */
+enum fill {
+	ORDINARY,	/* quantized numbers */
+	LIMITS,		/* any codes under scales near 1: NaNs, infinities, largest values */
+	UNDERFLOW,	/* BF16 whose products lie around the smallest normal number */
+	SUBNORMAL, /* BF16: subnormals, which count as zeros, on one side, large on the other */
+	LARGE,
+	ANY,		/* any codes under any scales: NaN scales, overflow, subnormal scales */
+	FILLS,
+};
+
+static uint32_t fill_code(uint32_t fmt, enum fill fill)
+{
+	uint32_t code = fixture_u32();
+
+	if (fmt != NIB_FMT_BF16)
+		return code & ((1u << nib_format_bits(fmt)) - 1);
+	if (fill == UNDERFLOW)
+		return (code & 0x807f) | (46 + fixture_below(36)) << 7;
+	if (fill == SUBNORMAL)
+		return code & 0x807f;
+	if (fill == LARGE)
+		return (code & 0x807f) | (160 + fixture_below(20)) << 7;
+	if (fill == LIMITS && fixture_below(50))
+		return (code & 0x807f) | (117 + fixture_below(20)) << 7;
+	return code & 0xffff;
+}
+
+static uint32_t fill_scale(uint32_t fmt, enum fill fill)
+{
+	if (fill == ANY)
+		return fixture_u32() & 0xff;
+	return fmt == NIB_FMT_NVFP4 ? 1 + fixture_below(126) : 117 + fixture_below(20);
+}
+
+/* Rows of A; element (m, i) lives where nib_format.h says, everything else is zero. */
+static uint8_t *make_rows(uint32_t fmt, uint32_t rows, uint32_t k, enum fill fill)
+{
+	size_t pitch = nib_row_bytes(fmt, k);
+	uint8_t *a = fixture_alloc(pitch * rows);
+	uint32_t m, t, i, block = nib_format_block(fmt);
+	float *x = fixture_alloc(k * sizeof(float)), scale;
+
+	for (m = 0; m < rows; m++) {
+		uint8_t *row = a + m * pitch;
+
+		if (fill == ORDINARY) {
+			for (i = 0; i < k; i++)
+				x[i] = fixture_uniform();
+			nib_kernels_scalar.row_encode(fmt, NIB_SCALE_CEIL, x, k, row);
+			continue;
+		}
+		for (t = 0; t < nib_format_terms(fmt); t++) {
+			for (i = 0; i < k; i++) {
+				fixture_row_put(fmt, row, k, t, i, fill_code(fmt, fill));
+				if (block && i % block == 0)
+					*fixture_row_scale(fmt, row, k, t, i) =
+						fill_scale(fmt, fill);
+			}
+		}
+		if (fmt == NIB_FMT_NVFP4) {
+			scale = fixture_uniform();
+			memcpy(row + nib_row_data_bytes(fmt, k) + nib_row_scale_bytes(fmt, k),
+			       &scale, 4);
+		}
+	}
+	free(x);
+	return a;
+}
+
+/* Copies the codes of one row into output n of a panel. */
+static void pack_output(uint32_t fmt, uint8_t *panels, uint32_t k, uint32_t n, uint8_t *row)
+{
+	size_t bits = nib_format_bits(fmt), data = nib_row_data_bytes(fmt, k);
+	size_t term = data + nib_row_scale_bytes(fmt, k);
+	uint32_t t, i, code;
+
+	for (t = 0; t < nib_format_terms(fmt); t++) {
+		for (i = 0; i < k; i++) {
+			code = 0;
+			memcpy(&code, row + t * term + i * bits / 8, bits == 16 ? 2 : 1);
+			fixture_panel_put(fmt, panels, k, t, n, i,
+					  code >> i * bits % 8 & ((1u << bits) - 1));
+			if (nib_format_block(fmt))
+				*fixture_panel_scale(fmt, panels, k, t, n, i) =
+					*fixture_row_scale(fmt, row, k, t, i);
+		}
+	}
+}
+
+static uint8_t *make_panels(uint32_t fmt, uint32_t n, uint32_t k, enum fill fill)
+{
+	uint8_t *w = fixture_alloc(nib_panels_bytes(fmt, n, k));
+	uint8_t *rows = make_rows(fmt, n, k, fill);
+	uint32_t i;
+
+	for (i = 0; i < n; i++)
+		pack_output(fmt, w, k, i, rows + i * nib_row_bytes(fmt, k));
+	free(rows);
+	return w;
+}
+
+/* One shape and pair of formats on all tables; the epilogue varies with @variant. */
+static void gemm_case(uint32_t a_fmt, uint32_t w_fmt, uint32_t rows, uint32_t n, uint32_t k,
+		      enum fill fill, uint32_t variant)
+{
+	uint32_t out_fmt = variant & 8 ? NIB_FMT_BF16 : NIB_FMT_F32, i, t;
+	size_t elements = (size_t)rows * n, bytes = elements * nib_format_bits(out_fmt) / 8;
+	enum fill w_fill = fill == SUBNORMAL ? LARGE : fill == LARGE ? SUBNORMAL : fill;
+	uint8_t *a = make_rows(a_fmt, rows, k, fill), *w = make_panels(w_fmt, n, k, w_fill);
+	uint8_t *want = fixture_alloc(bytes), *got = fixture_alloc(bytes);
+	float *bias = fixture_alloc(n * 4ul), *residual = fixture_alloc(elements * 4);
+	struct nib_gemm_job job = {
+		.a = a,
+		.w = w,
+		.out = want,
+		.bias = variant & 1 ? bias : NULL,
+		.residual = variant & 2 ? (uint8_t *)residual : NULL,
+		.a_pitch = nib_row_bytes(a_fmt, k),
+		.out_pitch = bytes / rows,
+		.residual_pitch = n * 4ul,
+		.rows = rows,
+		.n = n,
+		.k = k,
+		.a_fmt = a_fmt,
+		.w_fmt = w_fmt,
+		.out_fmt = out_fmt,
+		.activation = variant / 16 % 4,
+		.alpha = variant & 4 ? 0.3f : 1.0f,
+	};
+
+	for (i = 0; i < n; i++)
+		bias[i] = fixture_uniform();
+	for (i = 0; i < elements; i++)
+		residual[i] = fixture_uniform();
+	nib_kernels_scalar.gemm(&job);
+	job.out = got;
+	for (t = 0; fixture_table(t); t++) {
+		memset(got, 0x5a, bytes);
+		fixture_table(t)->gemm(&job);
+		for (i = 0; i < bytes / 4; i++)
+			CHECK_MSG(
+				!memcmp(got + i * 4, want + i * 4, 4),
+				"%s: formats %u x %u, %u x %u x %u, fill %d, variant %u: word %u "
+				"is %08x, not %08x",
+				fixture_table(t)->name, a_fmt, w_fmt, rows, n, k, fill, variant, i,
+				((uint32_t *)got)[i], ((uint32_t *)want)[i]);
+		CHECK(!memcmp(got, want, bytes));
+	}
+	free(a);
+	free(w);
+	free(want);
+	free(got);
+	free(bias);
+	free(residual);
+}
+
+/* Every pair of formats, shapes with remainders in all directions, every fill and epilogue. */
+START_TEST(gemm_tables)
+{
+	uint32_t a_fmt = fixture_gemm_formats[_i / FIXTURE_GEMM_FORMATS];
+	uint32_t w_fmt = fixture_gemm_formats[_i % FIXTURE_GEMM_FORMATS];
+	uint32_t i;
+
+	fixture_seed(_i + 1);
+	gemm_case(a_fmt, w_fmt, 1, 1, 1, ORDINARY, 0);
+	gemm_case(a_fmt, w_fmt, 19, 130, 33, ORDINARY, 15);
+	gemm_case(a_fmt, w_fmt, 3, 65, 200, ANY, 0);
+	for (i = 0; i < 2 * FILLS; i++)
+		gemm_case(a_fmt, w_fmt, 1 + fixture_below(19), 1 + fixture_below(130),
+			  1 + fixture_below(200), i % FILLS, fixture_u32());
+}
+END_TEST
+
+/*
+ * Around the smallest normal number: 2^-126 - x is rounded to 24 bits before it is seen to be
+ * subnormal, so that it stays for x up to 2^-151, half a unit, and is zero from there on.
+ */
+START_TEST(gemm_flush_border)
+{
+	/* BF16 of -x = a * w with w = -2^-76. */
+	static const struct {
+		float a;
+		float result;
+	} cases[] = {
+		{ 0x1p-76f, 0x1p-126f }, { 0x1.fcp-76f, 0x1p-126f }, { 0x1p-75f, 0x1p-126f },
+		{ 0x1.02p-75f, 0.0f }, { 0x1p-74f, 0.0f }, { 0x1p-50f, 0.0f }, { 0x1p-49f, -0x1p-126f },
+	};
+	uint16_t a[32] __attribute__((aligned(16))) = { 0 };
+	uint8_t *w = fixture_alloc(nib_panels_bytes(NIB_FMT_BF16, 1, 32));
+	float got, want;
+	size_t i;
+	int t;
+
+	a[1] = nib_bits(0x1p-63f) >> 16;
+	fixture_panel_put(NIB_FMT_BF16, w, 32, 0, 0, 0, nib_bits(-0x1p-76f) >> 16);
+	fixture_panel_put(NIB_FMT_BF16, w, 32, 0, 0, 1, nib_bits(0x1p-63f) >> 16);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct nib_gemm_job job = {
+			.a = (uint8_t *)a,
+			.w = w,
+			.out = (uint8_t *)&got,
+			.a_pitch = 64,
+			.out_pitch = 4,
+			.rows = 1,
+			.n = 1,
+			.k = 32,
+			.a_fmt = NIB_FMT_BF16,
+			.w_fmt = NIB_FMT_BF16,
+			.out_fmt = NIB_FMT_F32,
+			.alpha = 1.0f,
+		};
+
+		a[0] = nib_bits(cases[i].a) >> 16;
+		want = cases[i].result;
+		nib_kernels_scalar.gemm(&job);
+		fixture_same(&got, &want, 1, "scalar");
+		for (t = 0; fixture_table(t); t++) {
+			fixture_table(t)->gemm(&job);
+			fixture_same(&got, &want, 1, fixture_table(t)->name);
+		}
+	}
+	free(w);
+}
+END_TEST
+
+/* More rows, panels and tiles than the vector kernels hold at a time. */
+START_TEST(gemm_large)
+{
+	fixture_seed(100);
+	gemm_case(NIB_FMT_MXFP8, NIB_FMT_MXFP4, 50, 90, 1500, ORDINARY, 0);
+	gemm_case(NIB_FMT_MXFP8X2, NIB_FMT_NVFP4, 49, 64, 800, LIMITS, 1);
+	gemm_case(NIB_FMT_NVFP4, NIB_FMT_MXFP8, 2, 330, 700, ORDINARY, 2);
+	gemm_case(NIB_FMT_BF16, NIB_FMT_BF16, 97, 70, 710, UNDERFLOW, 0);
+	gemm_case(NIB_FMT_MXFP4, NIB_FMT_MXFP4, 1, 64, 70000, ORDINARY, 0);
+	gemm_case(NIB_FMT_MXFP4, NIB_FMT_MXFP4, 55, 100, 900, ANY, 0);
+}
+END_TEST
+
+/* The reference is a matrix product: against FP64, within the rounding of its FP32 sums. */
+START_TEST(gemm_is_a_product)
+{
+	uint32_t a_fmt = fixture_gemm_formats[_i / FIXTURE_GEMM_FORMATS];
+	uint32_t w_fmt = fixture_gemm_formats[_i % FIXTURE_GEMM_FORMATS];
+	uint32_t rows = 3, n = 67, k = 100, m, j, i;
+	uint8_t *a, *w;
+	float *out = fixture_alloc(rows * n * 4), x[100], y[100];
+	struct nib_gemm_job job;
+
+	fixture_seed(_i + 200);
+	a = make_rows(a_fmt, rows, k, ORDINARY);
+	w = make_panels(w_fmt, n, k, ORDINARY);
+	job = (struct nib_gemm_job){
+		.a = a, .w = w, .out = (uint8_t *)out, .a_pitch = nib_row_bytes(a_fmt, k),
+		.out_pitch = n * 4, .rows = rows, .n = n, .k = k, .a_fmt = a_fmt, .w_fmt = w_fmt,
+		.out_fmt = NIB_FMT_F32, .alpha = 2.0f,
+	};
+	nib_kernels_scalar.gemm(&job);
+	for (m = 0; m < rows; m++) {
+		nib_kernels_scalar.row_decode(a_fmt, a + m * job.a_pitch, k, 0, k, x);
+		for (j = 0; j < n; j++) {
+			double sum = 0, size = 0;
+
+			nib_kernels_scalar.panel_decode(w_fmt, w, k, j, 1.0f, y);
+			for (i = 0; i < k; i++) {
+				sum += (double)x[i] * y[i];
+				size += fabs((double)x[i] * y[i]);
+			}
+			CHECK_MSG(fabs(out[m * n + j] - 2 * sum) <= size * 1e-5,
+				  "%u %u: %g, not %g", m, j, out[m * n + j], 2 * sum);
+		}
+	}
+	free(a);
+	free(w);
+	free(out);
+}
+END_TEST
+
+/* A row's result does not depend on the rows around it. */
+START_TEST(gemm_batch)
+{
+	uint32_t rows = 60, n = 70, k = 130, m, t;
+	uint8_t *a, *w;
+	float *all = fixture_alloc(rows * n * 4), *one = fixture_alloc(n * 4);
+	struct nib_gemm_job job;
+
+	fixture_seed(300);
+	a = make_rows(NIB_FMT_MXFP8, rows, k, ORDINARY);
+	w = make_panels(NIB_FMT_MXFP4, n, k, ORDINARY);
+	for (t = 0; fixture_table(t); t++) {
+		job = (struct nib_gemm_job){
+			.a = a,
+			.w = w,
+			.out = (uint8_t *)all,
+			.out_pitch = n * 4,
+			.rows = rows,
+			.n = n,
+			.a_pitch = nib_row_bytes(NIB_FMT_MXFP8, k),
+			.k = k,
+			.a_fmt = NIB_FMT_MXFP8,
+			.w_fmt = NIB_FMT_MXFP4,
+			.out_fmt = NIB_FMT_F32,
+			.alpha = 1.0f,
+		};
+		fixture_table(t)->gemm(&job);
+		job.rows = 1;
+		job.out = (uint8_t *)one;
+		for (m = 0; m < rows; m++) {
+			job.a = a + m * job.a_pitch;
+			fixture_table(t)->gemm(&job);
+			fixture_same(one, all + m * n, n, "row alone");
+		}
+	}
+	free(a);
+	free(w);
+	free(all);
+	free(one);
+}
+END_TEST
+
+/* In place: the residual is the output. */
+START_TEST(gemm_in_place)
+{
+	uint32_t rows = 9, n = 100, k = 64, i, t;
+	uint8_t *a, *w;
+	float *want = fixture_alloc(rows * n * 4), *got = fixture_alloc(rows * n * 4);
+	struct nib_gemm_job job;
+
+	fixture_seed(400);
+	a = make_rows(NIB_FMT_BF16, rows, k, ORDINARY);
+	w = make_panels(NIB_FMT_BF16, n, k, ORDINARY);
+	for (t = 0; fixture_table(t); t++) {
+		for (i = 0; i < rows * n; i++)
+			want[i] = got[i] = (float)i;
+		job = (struct nib_gemm_job){
+			.a = a,
+			.w = w,
+			.out = (uint8_t *)want,
+			.residual = (uint8_t *)want,
+			.a_pitch = nib_row_bytes(NIB_FMT_BF16, k),
+			.out_pitch = n * 4,
+			.residual_pitch = n * 4,
+			.rows = rows,
+			.n = n,
+			.k = k,
+			.a_fmt = NIB_FMT_BF16,
+			.w_fmt = NIB_FMT_BF16,
+			.out_fmt = NIB_FMT_F32,
+			.alpha = 1.0f,
+		};
+		nib_kernels_scalar.gemm(&job);
+		job.out = (uint8_t *)got;
+		job.residual = (uint8_t *)got;
+		fixture_table(t)->gemm(&job);
+		fixture_same(got, want, rows * n, "in place");
+	}
+	free(a);
+	free(w);
+	free(want);
+	free(got);
+}
+END_TEST
+
+START_TEST(dispatch)
+{
+	ck_assert_ptr_eq(nib_kernels_get("scalar"), &nib_kernels_scalar);
+	ck_assert_ptr_null(nib_kernels_get("no such table"));
+	ck_assert_ptr_nonnull(nib_kernels_get(NULL));
+	if (fixture_table(0))
+		ck_assert_ptr_eq(nib_kernels_get(NULL), fixture_table(0));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("kernels: GEMM");
+	TCase *tests = tcase_create("GEMM");
+
+	tcase_set_timeout(tests, 120);
+	tcase_add_test(tests, dispatch);
+	tcase_add_loop_test(tests, gemm_tables, 0, FIXTURE_GEMM_PAIRS);
+	tcase_add_test(tests, gemm_flush_border);
+	tcase_add_test(tests, gemm_large);
+	tcase_add_loop_test(tests, gemm_is_a_product, 0, FIXTURE_GEMM_PAIRS);
+	tcase_add_test(tests, gemm_batch);
+	tcase_add_test(tests, gemm_in_place);
+	suite_add_tcase(suite, tests);
+	return fixture_run(suite);
+}
