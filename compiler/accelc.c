@@ -54,36 +54,37 @@ static const struct option long_options[] = {
 };
 
 static const char help[] =
-"accelc - compile a model for a nib accelerator\n"
-"\n"
-"  accelc MODEL.gguf -o MODEL.nib [options]   compile\n"
-"  accelc MODEL.gguf --explain [options]      predict only\n"
-"  accelc --disasm MODEL.nib                  print the streams of a program\n"
-"\n"
-"Formats: mxfp4 nvfp4 mxfp8 mxfp8-e5m2 mxfp8x2 bf16 (x2: two terms, high and rest)\n"
-"  --weights FORMAT     linear layers. Default mxfp8; tensors that arrive as MXFP4 or NVFP4\n"
-"                       stay so and are moved without loss\n"
-"  --acts FORMAT        activations entering linear layers. Default mxfp8\n"
-"  --head FORMAT        output head. Default mxfp8, or as --weights where that is wider\n"
-"  --embd FORMAT        token embedding where it is not the head itself; also f32\n"
-"  --kv FORMAT          keys and values; also f32 e4m3 e5m2. Default bf16\n"
-"  --scale-rule RULE    scales of weights: floor, ceil, best3. Default best3 for 4 bits, else ceil\n"
-"  --act-rule RULE      scales of activations: floor, ceil. Default ceil\n"
-"\n"
-"Plan\n"
-"  --chip NAME|FILE     small, edge, maia200-class, or a chip file. Default small\n"
-"  --max-rows N         most tokens of a step. Default 512\n"
-"  --max-out-rows N     most rows of logits of a step. Default: max-rows, up to 64 MiB of logits\n"
-"  --page-tokens N      positions in a K/V page, a power of two. Default 16\n"
-"\n"
-"Output\n"
-"  -o, --output FILE    the program\n"
-"  --explain            every operation with its predicted cost\n"
-"  --json               summary and --explain as JSON on standard output\n"
-"  --dump-after PASS    the graph after import, format, fuse, plan, code, or all\n"
-"  -q, --quiet          errors only      -v, --verbose  more\n"
-"\n"
-"Exit status: 0 done; 1 the model or a file is at fault; 2 the command line is.\n";
+	"accelc - compile a model for a nib accelerator\n"
+	"\n"
+	"  accelc MODEL.gguf -o MODEL.nib [options]   compile\n"
+	"  accelc MODEL.gguf --explain [options]      predict only\n"
+	"  accelc --disasm MODEL.nib                  print the streams of a program\n"
+	"\n"
+	"Formats: mxfp4 nvfp4 mxfp8 mxfp8-e5m2 mxfp8x2 bf16 (x2: two terms, high and rest)\n"
+	"  --weights FORMAT     linear layers. Default mxfp8; tensors that arrive as MXFP4 or NVFP4\n"
+	"                       stay so and are moved without loss\n"
+	"  --acts FORMAT        activations entering linear layers. Default mxfp8\n"
+	"  --head FORMAT        output head. Default mxfp8, or as --weights where that is wider\n"
+	"  --embd FORMAT        token embedding where it is not the head itself; also f32\n"
+	"  --kv FORMAT          keys and values; also f32 e4m3 e5m2. Default bf16,\n"
+	"                       f32 where activations have two terms\n"
+	"  --scale-rule RULE    scales of weights: floor, ceil, best3. Default best3 for 4 bits, else ceil\n"
+	"  --act-rule RULE      scales of activations: floor, ceil. Default ceil\n"
+	"\n"
+	"Plan\n"
+	"  --chip NAME|FILE     small, edge, maia200-class, or a chip file. Default small\n"
+	"  --max-rows N         most tokens of a step. Default 512\n"
+	"  --max-out-rows N     most rows of logits of a step. Default: max-rows, up to 64 MiB of logits\n"
+	"  --page-tokens N      positions in a K/V page, a power of two. Default 16\n"
+	"\n"
+	"Output\n"
+	"  -o, --output FILE    the program\n"
+	"  --explain            every operation with its predicted cost\n"
+	"  --json               summary and --explain as JSON on standard output\n"
+	"  --dump-after PASS    the graph after import, format, fuse, plan, code, or all\n"
+	"  -q, --quiet          errors only      -v, --verbose  more\n"
+	"\n"
+	"Exit status: 0 done; 1 the model or a file is at fault; 2 the command line is.\n";
 
 static int usage(const char *fmt, const char *what)
 {
@@ -207,7 +208,8 @@ static int parse_args(int argc, char **argv, struct args *a)
 		return usage("%s: one model at a time", argv[optind + 1]);
 	a->input = argv[optind];
 	if (!a->output && !a->explain && !a->json && !a->options.dump_after)
-		return usage("%s", "nothing to do: give -o FILE, --explain, --json or --dump-after PASS");
+		return usage("%s",
+			     "nothing to do: give -o FILE, --explain, --json or --dump-after PASS");
 	return -1;
 }
 

@@ -52,8 +52,8 @@ static int read_field(struct ac_ctx *ctx, const char *file, json_t *root, const 
 	at = json_object_get(at, f->key);
 	value = json_number_value(at);
 	if (!json_is_number(at) || !(value >= f->min && value <= f->max))
-		return ac_fail(ctx, EINVAL, "%s: %s%s%s%s%s: missing, or not a number in %g..%g", file,
-			       f->object ? f->object : "", f->object ? "." : "",
+		return ac_fail(ctx, EINVAL, "%s: %s%s%s%s%s: missing, or not a number in %g..%g",
+			       file, f->object ? f->object : "", f->object ? "." : "",
 			       f->object2 ? f->object2 : "", f->object2 ? "." : "", f->key, f->min,
 			       f->max);
 	if (f->type == 'd')

@@ -86,7 +86,9 @@ static int settle_options(struct accel_compile *c)
 	int err;
 
 	o->act_fmt = o->act_fmt ? o->act_fmt : NIB_FMT_MXFP8;
-	o->kv_fmt = o->kv_fmt ? o->kv_fmt : NIB_FMT_BF16;
+	/* Whoever asks for two terms wants them; BF16 keys would cost ten times what they win. */
+	if (!o->kv_fmt)
+		o->kv_fmt = nib_format_terms(o->act_fmt) > 1 ? NIB_FMT_F32 : NIB_FMT_BF16;
 	o->act_rule = o->act_rule ? o->act_rule : ACCEL_RULE_CEIL;
 	o->max_rows = o->max_rows ? o->max_rows : 512;
 	o->page_tokens = o->page_tokens ? o->page_tokens : 16;
@@ -97,10 +99,13 @@ static int settle_options(struct accel_compile *c)
 		return ac_fail(&c->ctx, EINVAL, "option %s: no such rule",
 			       o->act_rule > ACCEL_RULE_CEIL ? "act-rule" : "scale-rule");
 	if (o->max_rows > 65536 || o->max_out_rows > o->max_rows)
-		return ac_fail(&c->ctx, EINVAL, "option max-rows: %u rows, %u with logits; limit 65536, and no more logits than rows",
-			       o->max_rows, o->max_out_rows);
+		return ac_fail(
+			&c->ctx, EINVAL,
+			"option max-rows: %u rows, %u with logits; limit 65536, and no more logits than rows",
+			o->max_rows, o->max_out_rows);
 	if (o->page_tokens > 4096 || (o->page_tokens & (o->page_tokens - 1)))
-		return ac_fail(&c->ctx, EINVAL, "option page-tokens: %u is not a power of two up to 4096",
+		return ac_fail(&c->ctx, EINVAL,
+			       "option page-tokens: %u is not a power of two up to 4096",
 			       o->page_tokens);
 	return ac_chip_load(&c->ctx, o->chip, o->chip_dir, &c->chip);
 }

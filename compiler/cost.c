@@ -20,7 +20,8 @@ static double argument(const struct accel_compile *c, uint32_t arg, enum ac_case
 }
 
 /* Value of word @i: a count. */
-static double count(const struct accel_compile *c, const uint64_t *w, uint32_t i, enum ac_case which)
+static double count(const struct accel_compile *c, const uint64_t *w, uint32_t i,
+		    enum ac_case which)
 {
 	if (w[0] >> (32 + i - 1) & 1)
 		return argument(c, NIB_ARG_INDEX(w[i]), which);
@@ -153,7 +154,8 @@ static void cost_rows(const struct accel_compile *c, const uint64_t *w, enum ac_
 		break;
 	case NIB_OP_QUANT:
 		memcpy(&quant, w, sizeof(quant));
-		cost->bytes += rows * (quant.width * 4.0 + (double)nib_row_bytes(quant.fmt, quant.width));
+		cost->bytes +=
+			rows * (quant.width * 4.0 + (double)nib_row_bytes(quant.fmt, quant.width));
 		book_vector(&c->chip, cost, rows * quant.width * 2, 0);
 		break;
 	case NIB_OP_KV_APPEND:

@@ -108,7 +108,11 @@ int accel_program_disassemble(const char *path, void (*emit)(void *user, const c
 			      void *user, char *error, size_t error_bytes)
 {
 	struct file f = {
-		.path = path, .error = error, .error_bytes = error_bytes, .emit = emit, .user = user,
+		.path = path,
+		.error = error,
+		.error_bytes = error_bytes,
+		.emit = emit,
+		.user = user,
 	};
 	struct stat st;
 	void *map;
@@ -116,7 +120,8 @@ int accel_program_disassemble(const char *path, void (*emit)(void *user, const c
 
 	if (fd < 0)
 		return fail(&f, errno, "%s", strerror(errno));
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size < (off_t)sizeof(struct nib_program_header)) {
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode) ||
+	    st.st_size < (off_t)sizeof(struct nib_program_header)) {
 		close(fd);
 		return fail(&f, EINVAL, "not a program file");
 	}

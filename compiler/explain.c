@@ -107,7 +107,8 @@ static void say_case(const struct accel_compile *c, const struct writer *w, enum
 		snprintf(what, sizeof(what), "prefill, %u rows",
 			 c->options.max_rows < c->model.context ? c->options.max_rows :
 			 c->model.context);
-	say(w, "%-22s %12llu cycles  %10s  %8.3f Gop  %10.1f tok/s predicted, %.1f if only bandwidth counted\n",
+	say(w,
+	    "%-22s %12llu cycles  %10s  %8.3f Gop  %10.1f tok/s predicted, %.1f if only bandwidth counted\n",
 	    what, (unsigned long long)t.cycles, human(t.bytes, bytes, sizeof(bytes)), t.ops / 1e9,
 	    t.tokens_per_s, t.memory_bound_per_s);
 }
@@ -117,14 +118,16 @@ static void summary(const struct accel_compile *c, const struct writer *w)
 	const struct ac_model *m = &c->model;
 	char a[32], b[32], d[32], e[32];
 
-	say(w, "model    %s (%s), %.1f M parameters, %u layers, width %u, %u/%u heads of %u, ffn %u, vocabulary %u%s\n",
+	say(w,
+	    "model    %s (%s), %.1f M parameters, %u layers, width %u, %u/%u heads of %u, ffn %u, vocabulary %u%s\n",
 	    m->name[0] ? m->name : "without a name", m->arch, (double)m->params / 1e6, m->layers,
 	    m->dim, m->heads, m->kv_heads, m->head_dim, m->ffn, m->vocab,
 	    m->tied ? ", embedding and head are one" : "");
 	say(w, "formats  weights %s, activations %s, K/V %s\n",
 	    accel_format_name(ac_main_format(c)), accel_format_name(c->options.act_fmt),
 	    accel_format_name(c->options.kv_fmt));
-	say(w, "memory   weights %s (file %s), scratch %s for %u rows (%u with logits), K/V page %s for %u positions\n",
+	say(w,
+	    "memory   weights %s (file %s), scratch %s for %u rows (%u with logits), K/V page %s for %u positions\n",
 	    human((double)c->weights_bytes, a, sizeof(a)),
 	    human((double)c->gguf.bytes, b, sizeof(b)),
 	    human((double)c->scratch_bytes, d, sizeof(d)), c->options.max_rows,
@@ -132,7 +135,8 @@ static void summary(const struct accel_compile *c, const struct writer *w)
 	    c->options.page_tokens);
 	say(w, "stream   %u packets, %llu bytes, %u arguments\n", c->n_packets,
 	    (unsigned long long)c->stream_bytes, c->nargs);
-	say(w, "chip     %s: HBM %s at %.1f GB/s, %.0f MHz, %.2f / %.2f / %.2f TOPS (fp4 / fp8 / bf16); all predicted, HBM only\n",
+	say(w,
+	    "chip     %s: HBM %s at %.1f GB/s, %.0f MHz, %.2f / %.2f / %.2f TOPS (fp4 / fp8 / bf16); all predicted, HBM only\n",
 	    c->chip.name, human((double)c->chip.hbm_bytes, a, sizeof(a)),
 	    c->chip.hbm_bytes_per_s / 1e9, c->chip.clock_hz / 1e6,
 	    c->chip.ops_per_cycle[AC_UNIT_FP4] * c->chip.tiles * c->chip.clock_hz / 1e12,
@@ -151,8 +155,8 @@ static json_t *json_cost(struct ac_cost cost)
 static json_t *json_total(struct ac_totals t)
 {
 	return json_pack("{s:I, s:f, s:f, s:f, s:f}", "cycles", (json_int_t)t.cycles, "ops", t.ops,
-			 "bytes", t.bytes, "tokens_per_s", t.tokens_per_s, "memory_bound_tokens_per_s",
-			 t.memory_bound_per_s);
+			 "bytes", t.bytes, "tokens_per_s", t.tokens_per_s,
+			 "memory_bound_tokens_per_s", t.memory_bound_per_s);
 }
 
 static json_t *json_ops(const struct accel_compile *c)
@@ -164,13 +168,12 @@ static json_t *json_ops(const struct accel_compile *c)
 		const struct ac_packet *p = &c->packets[i];
 		const uint64_t *w = c->stream + p->word;
 
-		json_array_append_new(ops, json_pack("{s:s, s:s, s:s, s:I, s:o, s:o}", "name", p->name,
-						     "packet", packet_op(w[0]), "shape", p->shape,
-						     "weight_bytes", (json_int_t)p->weight_bytes,
-						     "decode",
-						     json_cost(ac_cost_packet(c, w, AC_CASE_DECODE)),
-						     "prefill",
-						     json_cost(ac_cost_packet(c, w, AC_CASE_PREFILL))));
+		json_array_append_new(
+			ops, json_pack("{s:s, s:s, s:s, s:I, s:o, s:o}", "name", p->name, "packet",
+				       packet_op(w[0]), "shape", p->shape, "weight_bytes",
+				       (json_int_t)p->weight_bytes, "decode",
+				       json_cost(ac_cost_packet(c, w, AC_CASE_DECODE)), "prefill",
+				       json_cost(ac_cost_packet(c, w, AC_CASE_PREFILL))));
 	}
 	return ops;
 }
@@ -186,19 +189,20 @@ static json_t *json_text(const char *text)
 static int explain_json(const struct accel_compile *c, const struct writer *w, bool ops)
 {
 	const struct ac_model *m = &c->model;
-	json_t *root = json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:i, s:i, s:i, s:I, s:i}", "model",
-				 json_text(m->name), "arch", m->arch, "params", (json_int_t)m->params,
-				 "weights_bytes", (json_int_t)c->weights_bytes, "scratch_bytes",
-				 (json_int_t)c->scratch_bytes, "page_bytes", (json_int_t)c->page_bytes,
-				 "max_rows", (int)c->options.max_rows, "max_out_rows",
-				 (int)c->options.max_out_rows, "page_tokens",
-				 (int)c->options.page_tokens, "stream_bytes",
-				 (json_int_t)c->stream_bytes, "packets", (int)c->n_packets);
+	json_t *root = json_pack(
+		"{s:o, s:s, s:I, s:I, s:I, s:I, s:i, s:i, s:i, s:I, s:i}", "model",
+		json_text(m->name), "arch", m->arch, "params", (json_int_t)m->params,
+		"weights_bytes", (json_int_t)c->weights_bytes, "scratch_bytes",
+		(json_int_t)c->scratch_bytes, "page_bytes", (json_int_t)c->page_bytes, "max_rows",
+		(int)c->options.max_rows, "max_out_rows", (int)c->options.max_out_rows,
+		"page_tokens", (int)c->options.page_tokens, "stream_bytes",
+		(json_int_t)c->stream_bytes, "packets", (int)c->n_packets);
 	char *text;
 
 	if (!root)
 		return -ENOMEM;
-	json_object_set_new(root, "weight_format", json_string(accel_format_name(ac_main_format(c))));
+	json_object_set_new(root, "weight_format",
+			    json_string(accel_format_name(ac_main_format(c))));
 	json_object_set_new(root, "act_format", json_string(accel_format_name(c->options.act_fmt)));
 	json_object_set_new(root, "kv_format", json_string(accel_format_name(c->options.kv_fmt)));
 	json_object_set_new(root, "chip", json_text(c->chip.name));

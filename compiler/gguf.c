@@ -71,8 +71,9 @@ static int take_str(struct cursor *c, uint64_t max, struct ac_str *s)
 	if (err)
 		return err;
 	if (s->bytes > max)
-		return ac_fail(c->g->ctx, EINVAL, "%s: %s at offset %llu: text of %llu bytes, limit %llu",
-			       c->g->name, c->what, (unsigned long long)(c->at - 8),
+		return ac_fail(c->g->ctx, EINVAL,
+			       "%s: %s at offset %llu: text of %llu bytes, limit %llu", c->g->name,
+			       c->what, (unsigned long long)(c->at - 8),
 			       (unsigned long long)s->bytes, (unsigned long long)max);
 	err = take(c, s->bytes, &p);
 	s->data = (const char *)p;
@@ -88,7 +89,8 @@ static int take_name(struct cursor *c, uint64_t max, const char **name)
 	if (err)
 		return err;
 	if (!s.bytes || memchr(s.data, 0, s.bytes))
-		return ac_fail(c->g->ctx, EINVAL, "%s: %s before offset %llu is empty or holds a zero byte",
+		return ac_fail(c->g->ctx, EINVAL,
+			       "%s: %s before offset %llu is empty or holds a zero byte",
 			       c->g->name, c->what, (unsigned long long)c->at);
 	*name = ac_strndup(c->g->ctx, s.data, s.bytes);
 	return *name ? 0 : -ENOMEM;
@@ -113,8 +115,8 @@ static uint32_t value_bytes(uint32_t type)
 static const char *type_name(uint32_t type)
 {
 	static const char *const names[] = {
-		"u8", "i8", "u16", "i16", "u32", "i32", "f32", "bool", "string", "array", "u64", "i64",
-		"f64",
+		"u8",	"i8",	  "u16",   "i16", "u32", "i32", "f32",
+		"bool", "string", "array", "u64", "i64", "f64",
 	};
 
 	return type < sizeof(names) / sizeof(names[0]) ? names[type] : "?";
@@ -132,12 +134,13 @@ static int take_array(struct cursor *c, struct ac_gguf_kv *kv)
 	if (err)
 		return err;
 	if (kv->item == AC_GGUF_ARRAY)
-		return ac_fail(g->ctx, ENOTSUP, "%s: key %s: arrays of arrays are not supported", g->name,
-			       kv->key);
+		return ac_fail(g->ctx, ENOTSUP, "%s: key %s: arrays of arrays are not supported",
+			       g->name, kv->key);
 	kv->data = g->data + c->at;
 	if (kv->item == AC_GGUF_STRING) {
 		if (kv->count > (g->bytes - c->at) / 8)
-			return ac_fail(g->ctx, EINVAL, "%s: key %s: %llu strings, the file has room for %llu",
+			return ac_fail(g->ctx, EINVAL,
+				       "%s: key %s: %llu strings, the file has room for %llu",
 				       g->name, kv->key, (unsigned long long)kv->count,
 				       (unsigned long long)((g->bytes - c->at) / 8));
 		for (i = 0; i < kv->count; i++) {
@@ -149,10 +152,11 @@ static int take_array(struct cursor *c, struct ac_gguf_kv *kv)
 		return 0;
 	}
 	if (!value_bytes(kv->item))
-		return ac_fail(g->ctx, EINVAL, "%s: key %s: unknown element type %u", g->name, kv->key,
-			       kv->item);
+		return ac_fail(g->ctx, EINVAL, "%s: key %s: unknown element type %u", g->name,
+			       kv->key, kv->item);
 	if (ac_mul(kv->count, value_bytes(kv->item), &total) || total > g->bytes - c->at)
-		return ac_fail(g->ctx, EINVAL, "%s: key %s: %llu elements of %s, the file has %llu bytes left",
+		return ac_fail(g->ctx, EINVAL,
+			       "%s: key %s: %llu elements of %s, the file has %llu bytes left",
 			       g->name, kv->key, (unsigned long long)kv->count, type_name(kv->item),
 			       (unsigned long long)(g->bytes - c->at));
 	kv->bytes = total;
@@ -184,8 +188,8 @@ static int take_kv(struct cursor *c, struct ac_gguf_kv *kv)
 	}
 	kv->bytes = value_bytes(kv->type);
 	if (!kv->bytes)
-		return ac_fail(g->ctx, EINVAL, "%s: key %s: unknown value type %u", g->name, kv->key,
-			       kv->type);
+		return ac_fail(g->ctx, EINVAL, "%s: key %s: unknown value type %u", g->name,
+			       kv->key, kv->type);
 	err = take(c, kv->bytes, &kv->data);
 	if (!err && kv->type == AC_GGUF_BOOL && kv->data[0] > 1)
 		return ac_fail(g->ctx, EINVAL, "%s: key %s: boolean holds %u", g->name, kv->key,
@@ -263,10 +267,11 @@ static int read_metadata(struct cursor *c, struct ac_gguf *g)
 			insert(g->kv_hash, g->kv_mask, kv->key, g->n_kv++);
 			continue;
 		}
-		if (other->type != kv->type || other->item != kv->item || other->bytes != kv->bytes ||
-		    memcmp(other->data, kv->data, kv->bytes))
-			err = ac_fail(g->ctx, EINVAL, "%s: key %s: appears twice with different values",
-				      g->name, kv->key);
+		if (other->type != kv->type || other->item != kv->item ||
+		    other->bytes != kv->bytes || memcmp(other->data, kv->data, kv->bytes))
+			err = ac_fail(g->ctx, EINVAL,
+				      "%s: key %s: appears twice with different values", g->name,
+				      kv->key);
 		memset(kv, 0, sizeof(*kv));
 	}
 	return err;
@@ -281,8 +286,8 @@ static int read_alignment(struct ac_gguf *g)
 		return err;
 	if (!alignment || alignment > AC_GGUF_MAX_ALIGN || (alignment & (alignment - 1)))
 		return ac_fail(g->ctx, EINVAL,
-			       "%s: key general.alignment: %u is not a power of two up to %u", g->name,
-			       alignment, AC_GGUF_MAX_ALIGN);
+			       "%s: key general.alignment: %u is not a power of two up to %u",
+			       g->name, alignment, AC_GGUF_MAX_ALIGN);
 	g->alignment = alignment;
 	return 0;
 }
@@ -295,16 +300,19 @@ static int tensor_shape(struct ac_gguf *g, struct ac_gguf_tensor *t)
 		return ac_fail(g->ctx, EINVAL, "%s: tensor %s: unknown or removed type %u", g->name,
 			       t->name, t->type);
 	if (t->ne[0] % block)
-		return ac_fail(g->ctx, EINVAL, "%s: tensor %s: rows of %llu elements are no whole blocks of %u (%s)",
-			       g->name, t->name, (unsigned long long)t->ne[0], block,
-			       ac_ggml_name(t->type));
+		return ac_fail(
+			g->ctx, EINVAL,
+			"%s: tensor %s: rows of %llu elements are no whole blocks of %u (%s)",
+			g->name, t->name, (unsigned long long)t->ne[0], block,
+			ac_ggml_name(t->type));
 	t->rows = 1;
 	for (i = 1; i < AC_GGUF_MAX_DIMS; i++)
 		if (ac_mul(t->rows, t->ne[i], &t->rows))
-			return ac_fail(g->ctx, EINVAL, "%s: tensor %s: more than 2^64 elements", g->name,
-				       t->name);
+			return ac_fail(g->ctx, EINVAL, "%s: tensor %s: more than 2^64 elements",
+				       g->name, t->name);
 	if (ac_mul(t->ne[0] / block, bytes, &t->row_bytes))
-		return ac_fail(g->ctx, EINVAL, "%s: tensor %s: more than 2^64 bytes", g->name, t->name);
+		return ac_fail(g->ctx, EINVAL, "%s: tensor %s: more than 2^64 bytes", g->name,
+			       t->name);
 	return 0;
 }
 
@@ -322,15 +330,15 @@ static int read_tensor(struct cursor *c, struct ac_gguf *g, struct ac_gguf_tenso
 	if (err)
 		return err;
 	if (!t->n_dims || t->n_dims > AC_GGUF_MAX_DIMS)
-		return ac_fail(g->ctx, EINVAL, "%s: tensor %s: %u dimensions, limit %u", g->name, t->name,
-			       t->n_dims, AC_GGUF_MAX_DIMS);
+		return ac_fail(g->ctx, EINVAL, "%s: tensor %s: %u dimensions, limit %u", g->name,
+			       t->name, t->n_dims, AC_GGUF_MAX_DIMS);
 	for (i = 0; i < AC_GGUF_MAX_DIMS; i++) {
 		t->ne[i] = 1;
 		if (i < t->n_dims && (err = take_u64(c, &t->ne[i])))
 			return err;
 		if (!t->ne[i] || t->ne[i] > INT64_MAX)
-			return ac_fail(g->ctx, EINVAL, "%s: tensor %s: dimension %u is %llu", g->name,
-				       t->name, i, (unsigned long long)t->ne[i]);
+			return ac_fail(g->ctx, EINVAL, "%s: tensor %s: dimension %u is %llu",
+				       g->name, t->name, i, (unsigned long long)t->ne[i]);
 	}
 	err = take_u32(c, &t->type);
 	if (!err)
@@ -349,14 +357,18 @@ static int place_tensors(struct cursor *c, struct ac_gguf *g, const uint64_t *of
 		struct ac_gguf_tensor *t = &g->tensors[i];
 
 		if (offsets[i] % g->alignment)
-			return ac_fail(g->ctx, EINVAL, "%s: tensor %s: offset %llu is not a multiple of %u",
-				       g->name, t->name, (unsigned long long)offsets[i], g->alignment);
+			return ac_fail(g->ctx, EINVAL,
+				       "%s: tensor %s: offset %llu is not a multiple of %u",
+				       g->name, t->name, (unsigned long long)offsets[i],
+				       g->alignment);
 		if (ac_mul(t->row_bytes, t->rows, &bytes) || ac_add(offsets[i], bytes, &end) ||
 		    ac_add(end, base, &end) || end > g->bytes)
-			return ac_fail(g->ctx, EINVAL, "%s: tensor %s: %llu rows of %llu bytes at offset %llu, the file has %llu bytes",
-				       g->name, t->name, (unsigned long long)t->rows,
-				       (unsigned long long)t->row_bytes, (unsigned long long)offsets[i],
-				       (unsigned long long)g->bytes);
+			return ac_fail(
+				g->ctx, EINVAL,
+				"%s: tensor %s: %llu rows of %llu bytes at offset %llu, the file has %llu bytes",
+				g->name, t->name, (unsigned long long)t->rows,
+				(unsigned long long)t->row_bytes, (unsigned long long)offsets[i],
+				(unsigned long long)g->bytes);
 		t->data = g->data + base + offsets[i];
 	}
 	return 0;
@@ -387,26 +399,34 @@ static int read_tensors(struct cursor *c, struct ac_gguf *g)
 static int check_version(struct ac_gguf *g)
 {
 	if (g->version == 1)
-		return ac_fail(g->ctx, ENOTSUP, "%s: GGUF version 1 (32-bit lengths) is not supported; convert it to version 3",
-			       g->name);
+		return ac_fail(
+			g->ctx, ENOTSUP,
+			"%s: GGUF version 1 (32-bit lengths) is not supported; convert it to version 3",
+			g->name);
 	if (!(g->version & 0xffff))
-		return ac_fail(g->ctx, ENOTSUP, "%s: big-endian GGUF is not supported; convert it to little-endian",
+		return ac_fail(g->ctx, ENOTSUP,
+			       "%s: big-endian GGUF is not supported; convert it to little-endian",
 			       g->name);
 	if (g->version != 2 && g->version != 3)
-		return ac_fail(g->ctx, ENOTSUP, "%s: GGUF version %u is not supported (2 and 3 are)",
-			       g->name, g->version);
+		return ac_fail(g->ctx, ENOTSUP,
+			       "%s: GGUF version %u is not supported (2 and 3 are)", g->name,
+			       g->version);
 	return 0;
 }
 
 static int check_counts(struct ac_gguf *g)
 {
 	if (g->n_kv > g->bytes / KV_MIN_BYTES || g->n_kv >= UINT32_MAX)
-		return ac_fail(g->ctx, EINVAL, "%s: header: %llu metadata entries, a file of %llu bytes has room for %llu",
-			       g->name, (unsigned long long)g->n_kv, (unsigned long long)g->bytes,
-			       (unsigned long long)(g->bytes / KV_MIN_BYTES));
+		return ac_fail(
+			g->ctx, EINVAL,
+			"%s: header: %llu metadata entries, a file of %llu bytes has room for %llu",
+			g->name, (unsigned long long)g->n_kv, (unsigned long long)g->bytes,
+			(unsigned long long)(g->bytes / KV_MIN_BYTES));
 	if (g->n_tensors > g->bytes / TENSOR_MIN_BYTES || g->n_tensors >= UINT32_MAX)
-		return ac_fail(g->ctx, EINVAL, "%s: header: %llu tensors, a file of %llu bytes has room for %llu",
-			       g->name, (unsigned long long)g->n_tensors, (unsigned long long)g->bytes,
+		return ac_fail(g->ctx, EINVAL,
+			       "%s: header: %llu tensors, a file of %llu bytes has room for %llu",
+			       g->name, (unsigned long long)g->n_tensors,
+			       (unsigned long long)g->bytes,
 			       (unsigned long long)(g->bytes / TENSOR_MIN_BYTES));
 	return 0;
 }
@@ -486,7 +506,8 @@ void ac_gguf_close(struct ac_gguf *g)
 static int wrong_type(struct ac_gguf *g, const struct ac_gguf_kv *kv, const char *wanted)
 {
 	return ac_fail(g->ctx, EINVAL, "%s: key %s: is %s%s, must be %s", g->name, kv->key,
-		       kv->type == AC_GGUF_ARRAY ? "an array of " : "", type_name(kv->item), wanted);
+		       kv->type == AC_GGUF_ARRAY ? "an array of " : "", type_name(kv->item),
+		       wanted);
 }
 
 int ac_gguf_u32(struct ac_gguf *g, const char *key, uint32_t *value)
@@ -506,7 +527,8 @@ int ac_gguf_u32(struct ac_gguf *g, const char *key, uint32_t *value)
 	bytes = value_bytes(kv->type);
 	memcpy(&v, kv->data, bytes);
 	if ((is_signed && (kv->data[bytes - 1] & 0x80)) || v > UINT32_MAX)
-		return ac_fail(g->ctx, EINVAL, "%s: key %s: out of range 0..2^32 - 1", g->name, key);
+		return ac_fail(g->ctx, EINVAL, "%s: key %s: out of range 0..2^32 - 1", g->name,
+			       key);
 	*value = (uint32_t)v;
 	return 1;
 }

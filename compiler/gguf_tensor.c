@@ -141,7 +141,8 @@ static void decode_mxfp4(const uint8_t *src, uint64_t blocks, float *dst)
 	int i;
 
 	for (b = 0; b < blocks; b++, src += 17, dst += 32) {
-		float d = ac_float(src[0] < 2 ? 0x00200000u << src[0] : (uint32_t)(src[0] - 1) << 23);
+		float d =
+			ac_float(src[0] < 2 ? 0x00200000u << src[0] : (uint32_t)(src[0] - 1) << 23);
 
 		for (i = 0; i < 16; i++) {
 			dst[i] = e2m1_doubled[src[1 + i] & 15] * d;

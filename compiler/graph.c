@@ -154,9 +154,9 @@ void ac_graph_dump(const struct accel_compile *c, struct ac_text *text)
 	for (i = 0; c->scratch_bytes && i < c->n_values; i++) {
 		value = &c->values[i];
 		if (value->base < 0 && value->pitch)
-			ac_text_add(text, "storage %%%d %s: offset %llu pitch %llu nodes %d..%d\n", i,
-				    value->logits ? "logits" : "scratch",
-				    (unsigned long long)value->offset, (unsigned long long)value->pitch,
-				    value->first, value->last);
+			ac_text_add(text, "storage %%%d %s: offset %llu pitch %llu nodes %d..%d\n",
+				    i, value->logits ? "logits" : "scratch",
+				    (unsigned long long)value->offset,
+				    (unsigned long long)value->pitch, value->first, value->last);
 	}
 }

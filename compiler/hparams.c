@@ -25,8 +25,8 @@ static int get_u32(struct accel_compile *c, const char *name, uint32_t min, uint
 	if (!found && required)
 		return ac_fail(&c->ctx, EINVAL, "%s: key %s: missing", c->gguf.name, buf);
 	if (*value < min || *value > max)
-		return ac_fail(&c->ctx, ENOTSUP, "%s: key %s: %u is not in %u..%u", c->gguf.name, buf,
-			       *value, min, max);
+		return ac_fail(&c->ctx, ENOTSUP, "%s: key %s: %u is not in %u..%u", c->gguf.name,
+			       buf, *value, min, max);
 	return 0;
 }
 
@@ -48,10 +48,12 @@ static int read_arch(struct accel_compile *c)
 	if (found < 0)
 		return found;
 	if (!found)
-		return ac_fail(&c->ctx, EINVAL, "%s: key general.architecture: missing", c->gguf.name);
+		return ac_fail(&c->ctx, EINVAL, "%s: key general.architecture: missing",
+			       c->gguf.name);
 	copy_clean(c->model.arch, sizeof(c->model.arch), s);
 	if (strcmp(c->model.arch, "llama"))
-		return ac_fail(&c->ctx, ENOTSUP, "%s: key general.architecture: %s is not supported (llama is)",
+		return ac_fail(&c->ctx, ENOTSUP,
+			       "%s: key general.architecture: %s is not supported (llama is)",
 			       c->gguf.name, c->model.arch);
 	s = (struct ac_str){ "", 0 };
 	found = ac_gguf_string(&c->gguf, "general.name", &s);
@@ -71,8 +73,10 @@ static int read_heads(struct accel_compile *c)
 	if (err)
 		return err;
 	if (m->heads % m->kv_heads)
-		return ac_fail(&c->ctx, EINVAL, "%s: key llama.attention.head_count: %u is no multiple of %u K/V heads",
-			       c->gguf.name, m->heads, m->kv_heads);
+		return ac_fail(
+			&c->ctx, EINVAL,
+			"%s: key llama.attention.head_count: %u is no multiple of %u K/V heads",
+			c->gguf.name, m->heads, m->kv_heads);
 	m->head_dim = m->dim / m->heads;
 	err = get_u32(c, "attention.key_length", 1, NIB_ATTN_MAX_HEAD_DIM, false, &m->head_dim);
 	value_length = m->head_dim;
@@ -82,15 +86,18 @@ static int read_heads(struct accel_compile *c)
 	if (err)
 		return err;
 	if (value_length != m->head_dim)
-		return ac_fail(&c->ctx, ENOTSUP, "%s: key llama.attention.value_length: %u differs from the key length %u",
-			       c->gguf.name, value_length, m->head_dim);
+		return ac_fail(
+			&c->ctx, ENOTSUP,
+			"%s: key llama.attention.value_length: %u differs from the key length %u",
+			c->gguf.name, value_length, m->head_dim);
 	if ((uint64_t)m->heads * m->head_dim > NIB_MAX_DIM / 4)
 		return ac_fail(&c->ctx, ENOTSUP, "%s: %u heads of %u elements: limit %u elements",
 			       c->gguf.name, m->heads, m->head_dim, NIB_MAX_DIM / 4);
 	m->rot = m->head_dim;
 	err = get_u32(c, "rope.dimension_count", 0, m->head_dim, false, &m->rot);
 	if (!err && (m->rot % 2 || !m->rot))
-		return ac_fail(&c->ctx, ENOTSUP, "%s: rotary dimensions: %u is not an even number above 0",
+		return ac_fail(&c->ctx, ENOTSUP,
+			       "%s: rotary dimensions: %u is not an even number above 0",
 			       c->gguf.name, m->rot);
 	return err;
 }
@@ -115,12 +122,15 @@ static int read_rope(struct accel_compile *c)
 	    ac_gguf_f32(g, "llama.rope.scaling.attn_factor", &attn_factor) < 0)
 		return -EINVAL;
 	if (!str_is(type, "linear") && !str_is(type, "none"))
-		return ac_fail(&c->ctx, ENOTSUP, "%s: key llama.rope.scaling.type: %.*s is not supported (linear and none are)",
-			       g->name, (int)(type.bytes < 32 ? type.bytes : 32), type.data);
+		return ac_fail(
+			&c->ctx, ENOTSUP,
+			"%s: key llama.rope.scaling.type: %.*s is not supported (linear and none are)",
+			g->name, (int)(type.bytes < 32 ? type.bytes : 32), type.data);
 	if (str_is(type, "none") || factor == 0)
 		factor = 1;
 	if (!(m->freq_base > 0) || !(factor > 0) || attn_factor != 1)
-		return ac_fail(&c->ctx, ENOTSUP, "%s: rotary embedding: base %g, factor %g, attention factor %g",
+		return ac_fail(&c->ctx, ENOTSUP,
+			       "%s: rotary embedding: base %g, factor %g, attention factor %g",
 			       g->name, (double)m->freq_base, (double)factor, (double)attn_factor);
 	m->freq_scale = 1.0f / factor;
 	return 0;
@@ -143,7 +153,8 @@ int ac_hparams_read(struct accel_compile *c)
 	if (!err)
 		err = get_u32(c, "expert_count", 0, UINT32_MAX, false, &experts);
 	if (!err && experts)
-		err = ac_fail(&c->ctx, ENOTSUP, "%s: key llama.expert_count: mixture of experts is not supported",
+		err = ac_fail(&c->ctx, ENOTSUP,
+			      "%s: key llama.expert_count: mixture of experts is not supported",
 			      c->gguf.name);
 	if (!err)
 		err = read_heads(c);
@@ -155,7 +166,9 @@ int ac_hparams_read(struct accel_compile *c)
 	if (found < 0)
 		return found;
 	if (!found || !(m->eps >= 0))
-		return ac_fail(&c->ctx, EINVAL, "%s: key llama.attention.layer_norm_rms_epsilon: missing or negative",
-			       c->gguf.name);
+		return ac_fail(
+			&c->ctx, EINVAL,
+			"%s: key llama.attention.layer_norm_rms_epsilon: missing or negative",
+			c->gguf.name);
 	return 0;
 }

@@ -25,16 +25,19 @@ static int get_tensor(struct import *im, const char *name, uint64_t n, uint64_t 
 
 	*out = t;
 	if (!t)
-		return required ? ac_fail(g->ctx, EINVAL, "%s: tensor %s: missing", g->name, name) : 0;
+		return required ? ac_fail(g->ctx, EINVAL, "%s: tensor %s: missing", g->name, name)
+				: 0;
 	im->used[t - g->tensors] = 1;
 	if (!ac_ggml_decodes(t->type))
-		return ac_fail(g->ctx, ENOTSUP, "%s: tensor %s: type %s is not supported (F32, F16, BF16, Q8_0, Q4_0, MXFP4, NVFP4 are)",
-			       g->name, name, ac_ggml_name(t->type));
+		return ac_fail(
+			g->ctx, ENOTSUP,
+			"%s: tensor %s: type %s is not supported (F32, F16, BF16, Q8_0, Q4_0, MXFP4, NVFP4 are)",
+			g->name, name, ac_ggml_name(t->type));
 	if (t->ne[0] != k || t->rows != (n ? n : 1) || (n && t->ne[1] != n))
-		return ac_fail(g->ctx, EINVAL, "%s: tensor %s: shape %llu x %llu, must be %llu x %llu",
-			       g->name, name, (unsigned long long)t->ne[0],
-			       (unsigned long long)t->rows, (unsigned long long)k,
-			       (unsigned long long)(n ? n : 1));
+		return ac_fail(g->ctx, EINVAL,
+			       "%s: tensor %s: shape %llu x %llu, must be %llu x %llu", g->name,
+			       name, (unsigned long long)t->ne[0], (unsigned long long)t->rows,
+			       (unsigned long long)k, (unsigned long long)(n ? n : 1));
 	im->c->model.params += t->rows * t->ne[0];
 	return 0;
 }
@@ -58,8 +61,9 @@ static int get_part(struct import *im, const char *name, uint32_t n, uint32_t k,
 	char buf[128];
 	int err;
 
-	*part = (struct ac_part){ .n = n, .alpha = 1 };
-	err = get_tensor(im, tensor_name(im, name, "weight", buf, sizeof(buf)), n, k, true, &part->w);
+	*part = (struct ac_part){ .n = n, .global = 1, .alpha = 1 };
+	err = get_tensor(im, tensor_name(im, name, "weight", buf, sizeof(buf)), n, k, true,
+			 &part->w);
 	if (!err)
 		err = get_tensor(im, tensor_name(im, name, "bias", buf, sizeof(buf)), 0, n, false,
 				 &part->bias);
@@ -143,7 +147,8 @@ static int add_rope(struct import *im, int in, uint32_t heads, const char *name)
 
 static int add_append(struct import *im, int in, bool is_v)
 {
-	struct ac_node *node = add_node(im, AC_OP_KV_APPEND, in, -1, -1, is_v ? "v_append" : "k_append");
+	struct ac_node *node =
+		add_node(im, AC_OP_KV_APPEND, in, -1, -1, is_v ? "v_append" : "k_append");
 
 	if (!node)
 		return -ENOMEM;
@@ -151,7 +156,7 @@ static int add_append(struct import *im, int in, bool is_v)
 	return 0;
 }
 
-/* From here on only rows that give logits matter: keys and values of all rows are in their pages. */
+/* From here on only rows that give logits matter: all keys and values are in their pages. */
 static int add_select(struct import *im, int *attn)
 {
 	struct ac_model *m = &im->c->model;
@@ -227,8 +232,9 @@ static int import_embedding(struct import *im)
 	if (!t)
 		return ac_fail(g->ctx, EINVAL, "%s: tensor token_embd.weight: missing", g->name);
 	if (t->rows > NIB_VEC_MAX_N)
-		return ac_fail(g->ctx, ENOTSUP, "%s: tensor token_embd.weight: %llu tokens, limit %u",
-			       g->name, (unsigned long long)t->rows, NIB_VEC_MAX_N);
+		return ac_fail(g->ctx, ENOTSUP,
+			       "%s: tensor token_embd.weight: %llu tokens, limit %u", g->name,
+			       (unsigned long long)t->rows, NIB_VEC_MAX_N);
 	m->vocab = (uint32_t)t->rows;
 	im->x = add(im, AC_OP_EMBED, -1, -1, m->dim, "token_embd", &node);
 	if (im->x < 0)
@@ -268,7 +274,8 @@ static int import_head(struct import *im, int in)
 	if (c->model.tied)
 		c->model.params -= (uint64_t)vocab * dim;
 	if (c->model.tied && own)
-		ac_log(&c->ctx, AC_LOG_INFO, "output.weight repeats token_embd.weight: stored once");
+		ac_log(&c->ctx, AC_LOG_INFO,
+		       "output.weight repeats token_embd.weight: stored once");
 	return add_node(im, AC_OP_SAMPLE, logits, -1, -1, "sample") ? 0 : -ENOMEM;
 }
 
@@ -288,8 +295,10 @@ static int import_rope_table(struct import *im)
 		ac_ggml_decode_row(factors, 0, f);
 		for (i = 0; i < m->rot / 2; i++)
 			if (!(f[i] > 0) || ac_bits(f[i]) >= 0x7f800000)
-				return ac_fail(&im->c->ctx, EINVAL, "%s: tensor rope_freqs.weight: factor %llu is %g",
-					       im->c->gguf.name, (unsigned long long)i, (double)f[i]);
+				return ac_fail(&im->c->ctx, EINVAL,
+					       "%s: tensor rope_freqs.weight: factor %llu is %g",
+					       im->c->gguf.name, (unsigned long long)i,
+					       (double)f[i]);
 	}
 	im->rope = add(im, AC_OP_ROPE_TABLE, -1, -1, m->rot, "rope_table", &node);
 	return im->rope < 0 ? im->rope : 0;
@@ -309,9 +318,11 @@ static int check_unused(struct import *im)
 		if (im->used[i])
 			continue;
 		if (len < 12 || strcmp(name + len - 12, ".input_scale"))
-			return ac_fail(g->ctx, ENOTSUP, "%s: tensor %s: has no place in a llama graph",
-				       g->name, name);
-		ac_log(g->ctx, AC_LOG_DEBUG, "%s: not used, activations are scaled as they come", name);
+			return ac_fail(g->ctx, ENOTSUP,
+				       "%s: tensor %s: has no place in a llama graph", g->name,
+				       name);
+		ac_log(g->ctx, AC_LOG_DEBUG, "%s: not used, activations are scaled as they come",
+		       name);
 	}
 	return 0;
 }

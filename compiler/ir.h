@@ -65,7 +65,8 @@ enum ac_op {
  * @bias: n elements, or NULL.
  * @fmt: on the device.
  * @repack: arrives in @fmt: move the codes, never encode again.
- * @alpha: factor on its sums: scale of the tensor in the file times FP32 scale of NVFP4.
+ * @global: FP32 scale of NVFP4 that the encoder divides by, else 1.
+ * @alpha: factor on its sums: scale of the tensor in the file times @global.
  */
 struct ac_part {
 	const struct ac_gguf_tensor *w;
@@ -73,6 +74,7 @@ struct ac_part {
 	uint32_t n;
 	uint32_t fmt;
 	bool repack;
+	float global;
 	float alpha;
 };
 

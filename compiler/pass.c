@@ -36,8 +36,8 @@ int ac_passes_run(struct accel_compile *c)
 	for (i = 0; i < sizeof(passes) / sizeof(passes[0]); i++)
 		known |= wanted && !strcmp(wanted, passes[i].name);
 	if (!known)
-		return ac_fail(&c->ctx, EINVAL, "there is no pass %s (import, format, fuse, plan, code)",
-			       wanted);
+		return ac_fail(&c->ctx, EINVAL,
+			       "there is no pass %s (import, format, fuse, plan, code)", wanted);
 	for (i = 0; i < sizeof(passes) / sizeof(passes[0]); i++) {
 		err = passes[i].run(c);
 		if (err)

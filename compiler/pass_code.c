@@ -48,7 +48,8 @@ static int emitted(struct accel_compile *c, int index, const char *name, uint64_
 	va_list args;
 
 	if (index < 0)
-		return ac_fail(&c->ctx, -index, "%s: %s: the packet is refused", c->gguf.name, name);
+		return ac_fail(&c->ctx, -index, "%s: %s: the packet is refused", c->gguf.name,
+			       name);
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);

@@ -47,7 +47,8 @@ static int assign(struct accel_compile *c, struct ac_part *part, uint32_t wanted
 	if (ac_bits(max) >= 0x7f800000)
 		return ac_fail(&c->ctx, EINVAL, "%s: tensor %s: holds values that are not finite",
 			       c->gguf.name, part->w->name);
-	part->alpha *= ac_nvfp4_global(max);
+	part->global = ac_nvfp4_global(max);
+	part->alpha *= part->global;
 	return 0;
 }
 
@@ -79,9 +80,11 @@ static int assign_all(struct accel_compile *c)
 		}
 	}
 	if (!embed || !head)
-		return ac_fail(&c->ctx, EINVAL, "%s: graph without embedding or head", c->gguf.name);
+		return ac_fail(&c->ctx, EINVAL, "%s: graph without embedding or head",
+			       c->gguf.name);
 	if (embed->parts[0].bias)
-		return ac_fail(&c->ctx, ENOTSUP, "%s: tensor %s: a bias of the embedding is not supported",
+		return ac_fail(&c->ctx, ENOTSUP,
+			       "%s: tensor %s: a bias of the embedding is not supported",
 			       c->gguf.name, embed->parts[0].bias->name);
 	err = assign(c, &head->parts[0], c->options.head_fmt, edge_format(c));
 	if (err)

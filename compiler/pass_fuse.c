@@ -134,7 +134,8 @@ static bool read_after(const struct accel_compile *c, int i, int v)
 
 	for (j = i + 1; j < c->n_nodes; j++)
 		for (s = 0; s < 2 && !c->nodes[j].dead; s++)
-			if (c->nodes[j].in[s] >= 0 && ac_value_root(c, c->nodes[j].in[s], NULL) == root)
+			if (c->nodes[j].in[s] >= 0 &&
+			    ac_value_root(c, c->nodes[j].in[s], NULL) == root)
 				return true;
 	return false;
 }

@@ -255,13 +255,16 @@ static int check_limits(struct accel_compile *c)
 	for (i = 0; i < c->n_values; i++) {
 		v = &c->values[i];
 		if (v->first >= 0 && (v->width > NIB_MAX_DIM || v->pitch > NIB_MAX_PITCH))
-			return ac_fail(&c->ctx, ENOTSUP, "%s: value %s: rows of %u elements, limit %u",
-				       c->gguf.name, v->name, v->width, NIB_MAX_DIM);
+			return ac_fail(&c->ctx, ENOTSUP,
+				       "%s: value %s: rows of %u elements, limit %u", c->gguf.name,
+				       v->name, v->width, NIB_MAX_DIM);
 	}
 	if (c->page_bytes > NIB_MAX_PITCH)
-		return ac_fail(&c->ctx, EINVAL, "option page-tokens: %u positions make pages of %llu bytes, limit %llu",
-			       c->options.page_tokens, (unsigned long long)c->page_bytes,
-			       (unsigned long long)NIB_MAX_PITCH);
+		return ac_fail(
+			&c->ctx, EINVAL,
+			"option page-tokens: %u positions make pages of %llu bytes, limit %llu",
+			c->options.page_tokens, (unsigned long long)c->page_bytes,
+			(unsigned long long)NIB_MAX_PITCH);
 	return 0;
 }
 
@@ -294,11 +297,12 @@ int ac_pass_plan(struct accel_compile *c)
 			break;
 		o->max_rows = (o->max_rows + 1) / 2;
 		o->max_out_rows = o->max_out_rows < o->max_rows ? o->max_out_rows : o->max_rows;
-		ac_log(&c->ctx, AC_LOG_INFO, "scratch does not fit beside the weights: max-rows is now %u",
-		       o->max_rows);
+		ac_log(&c->ctx, AC_LOG_INFO,
+		       "scratch does not fit beside the weights: max-rows is now %u", o->max_rows);
 	}
 	if (c->weights_bytes + c->scratch_bytes + c->page_bytes > c->chip.hbm_bytes)
-		ac_log(&c->ctx, AC_LOG_WARNING, "weights take %llu bytes, %s has %llu: the program will not load there",
+		ac_log(&c->ctx, AC_LOG_WARNING,
+		       "weights take %llu bytes, %s has %llu: the program will not load there",
 		       (unsigned long long)c->weights_bytes, c->chip.name,
 		       (unsigned long long)c->chip.hbm_bytes);
 	return check_limits(c);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The compiler's quantizer: FP32 to the element formats of nib_format.h, by the rules of enum
- * nib_scale_rule, rounding to nearest even. The unit is a tile row: 32 elements along the reduction.
+ * nib_scale_rule, rounding to nearest even. The unit is a tile row: 32 elements along the
+ * reduction.
  */
 #ifndef AC_QUANT_H
 #define AC_QUANT_H

@@ -61,7 +61,8 @@ static uint32_t find_joined(const struct vocab *v, struct ac_str a, struct ac_st
 	uint64_t h = 0xcbf29ce484222325ull, i;
 
 	for (i = 0; i < a.bytes + b.bytes; i++)
-		h = (h ^ (uint8_t)(i < a.bytes ? a.data[i] : b.data[i - a.bytes])) * 0x100000001b3ull;
+		h = (h ^ (uint8_t)(i < a.bytes ? a.data[i] : b.data[i - a.bytes])) *
+		    0x100000001b3ull;
 	for (; v->slots[h & v->mask]; h++) {
 		uint32_t token = v->slots[h & v->mask] - 1;
 		struct ac_str s = v->text[token];
@@ -101,7 +102,8 @@ static void put_merges(struct vocab *v, struct nib_program_merge *out)
 		m.left = find_joined(v, left, none);
 		m.right = find_joined(v, right, none);
 		m.merged = find_joined(v, left, right);
-		if (m.left != NIB_TOKEN_NONE && m.right != NIB_TOKEN_NONE && m.merged != NIB_TOKEN_NONE)
+		if (m.left != NIB_TOKEN_NONE && m.right != NIB_TOKEN_NONE &&
+		    m.merged != NIB_TOKEN_NONE)
 			out[n++] = m;
 	}
 	v->head.merges = n;
@@ -180,8 +182,10 @@ static int read_model(struct vocab *v, bool *known)
 		if (ac_gguf_string(g, "tokenizer.ggml.pre", &pre) < 0)
 			return -EINVAL;
 		if (pre.bytes >= sizeof(v->head.pre) || memchr(pre.data, 0, pre.bytes))
-			return ac_fail(g->ctx, EINVAL, "%s: key tokenizer.ggml.pre: longer than %zu bytes, or holds a zero byte",
-				       g->name, sizeof(v->head.pre) - 1);
+			return ac_fail(
+				g->ctx, EINVAL,
+				"%s: key tokenizer.ggml.pre: longer than %zu bytes, or holds a zero byte",
+				g->name, sizeof(v->head.pre) - 1);
 		memcpy(v->head.pre, pre.data, pre.bytes);
 	}
 	*known = true;
@@ -195,9 +199,9 @@ static int optional(struct vocab *v, const char *key, uint32_t item, uint64_t co
 	int found = ac_gguf_array(g, key, item, kv);
 
 	if (found > 0 && count && (*kv)->count != count)
-		return ac_fail(g->ctx, EINVAL, "%s: key %s: %llu elements, the vocabulary has %llu tokens",
-			       g->name, key, (unsigned long long)(*kv)->count,
-			       (unsigned long long)count);
+		return ac_fail(g->ctx, EINVAL,
+			       "%s: key %s: %llu elements, the vocabulary has %llu tokens", g->name,
+			       key, (unsigned long long)(*kv)->count, (unsigned long long)count);
 	return found < 0 ? found : 0;
 }
 
@@ -208,8 +212,9 @@ static int read_arrays(struct vocab *v)
 	int err;
 
 	if (!n || n > MAX_TOKENS)
-		return ac_fail(g->ctx, EINVAL, "%s: key tokenizer.ggml.tokens: %llu tokens, limit %u",
-			       g->name, (unsigned long long)n, MAX_TOKENS);
+		return ac_fail(g->ctx, EINVAL,
+			       "%s: key tokenizer.ggml.tokens: %llu tokens, limit %u", g->name,
+			       (unsigned long long)n, MAX_TOKENS);
 	v->head.tokens = (uint32_t)n;
 	err = optional(v, "tokenizer.ggml.scores", AC_GGUF_F32, n, &v->scores);
 	if (!err)
@@ -219,8 +224,9 @@ static int read_arrays(struct vocab *v)
 	if (err)
 		return err;
 	if (v->merges && v->merges->count > MAX_TOKENS)
-		return ac_fail(g->ctx, EINVAL, "%s: key tokenizer.ggml.merges: %llu merges, limit %u",
-			       g->name, (unsigned long long)v->merges->count, MAX_TOKENS);
+		return ac_fail(g->ctx, EINVAL,
+			       "%s: key tokenizer.ggml.merges: %llu merges, limit %u", g->name,
+			       (unsigned long long)v->merges->count, MAX_TOKENS);
 	while (size < n * 2)
 		size *= 2;
 	v->mask = size - 1;
@@ -245,9 +251,11 @@ static int put_section(struct vocab *v)
 	for (i = 0; i < n; i++)
 		text += v->text[i].bytes;
 	if (text > INT32_MAX)
-		return ac_fail(&c->ctx, EINVAL, "%s: key tokenizer.ggml.tokens: %llu bytes of text, limit %d",
+		return ac_fail(&c->ctx, EINVAL,
+			       "%s: key tokenizer.ggml.tokens: %llu bytes of text, limit %d",
 			       c->gguf.name, (unsigned long long)text, INT32_MAX);
-	out = ac_alloc(&c->ctx, 1, at_merges + merges * sizeof(struct nib_program_merge) + text + 8);
+	out = ac_alloc(&c->ctx, 1,
+		       at_merges + merges * sizeof(struct nib_program_merge) + text + 8);
 	if (!out)
 		return -ENOMEM;
 	if (v->scores)
@@ -278,7 +286,8 @@ int ac_tokenizer_build(struct accel_compile *c)
 {
 	struct vocab v = { .c = c };
 	bool known;
-	int err, found = ac_gguf_array(&c->gguf, "tokenizer.ggml.tokens", AC_GGUF_STRING, &v.tokens);
+	int err,
+		found = ac_gguf_array(&c->gguf, "tokenizer.ggml.tokens", AC_GGUF_STRING, &v.tokens);
 
 	if (found < 0)
 		return found;
@@ -293,12 +302,15 @@ int ac_tokenizer_build(struct accel_compile *c)
 	if (err)
 		return err;
 	if (!known) {
-		ac_log(&c->ctx, AC_LOG_WARNING, "%s: key tokenizer.ggml.model: not llama or gpt2: the program has no tokenizer",
+		ac_log(&c->ctx, AC_LOG_WARNING,
+		       "%s: key tokenizer.ggml.model: not llama or gpt2: the program has no tokenizer",
 		       c->gguf.name);
 		return 0;
 	}
 	if (v.head.tokens != c->model.vocab)
-		return ac_fail(&c->ctx, EINVAL, "%s: key tokenizer.ggml.tokens: %u tokens, token_embd.weight has %u rows",
-			       c->gguf.name, v.head.tokens, c->model.vocab);
+		return ac_fail(
+			&c->ctx, EINVAL,
+			"%s: key tokenizer.ggml.tokens: %u tokens, token_embd.weight has %u rows",
+			c->gguf.name, v.head.tokens, c->model.vocab);
 	return put_section(&v);
 }

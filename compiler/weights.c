@@ -87,7 +87,8 @@ static void store_row_unit(uint32_t fmt, uint8_t *row, uint64_t k, uint64_t inde
 		if (nib_format_bits(fmt) == 8)
 			memcpy(to + index * 32, u->codes[t], 32);
 		for (i = 0; i < 16 && nib_format_bits(fmt) == 4; i++)
-			to[index * 16 + i] = (uint8_t)(u->codes[t][i * 2] | u->codes[t][i * 2 + 1] << 4);
+			to[index * 16 + i] =
+				(uint8_t)(u->codes[t][i * 2] | u->codes[t][i * 2 + 1] << 4);
 	}
 }
 
@@ -128,8 +129,9 @@ static bool take_fp4(const struct ac_gguf_tensor *t, const uint8_t *row, uint64_
 
 static int not_finite(struct accel_compile *c, const struct source *src, uint64_t index)
 {
-	return ac_fail(&c->ctx, EINVAL, "%s: tensor %s: row %llu, elements %llu..%llu are not finite",
-		       c->gguf.name, src->part->w->name, (unsigned long long)src->row,
+	return ac_fail(&c->ctx, EINVAL,
+		       "%s: tensor %s: row %llu, elements %llu..%llu are not finite", c->gguf.name,
+		       src->part->w->name, (unsigned long long)src->row,
 		       (unsigned long long)index * 32, (unsigned long long)index * 32 + 31);
 }
 
@@ -140,28 +142,11 @@ static enum nib_scale_rule weight_rule(const struct accel_compile *c, uint32_t f
 	return nib_format_bits(fmt) == 4 ? NIB_SCALE_BEST3 : NIB_SCALE_CEIL;
 }
 
-/* FP32 scale of NVFP4 that the encoder divides by: alpha also holds the file's own scale. */
-static int panel_global(struct accel_compile *c, const struct ac_part *part, float *global)
-{
-	float *row = ac_alloc(&c->ctx, part->w->ne[0], sizeof(*row)), max = 0, m;
-	uint64_t i;
-
-	if (!row)
-		return -ENOMEM;
-	for (i = 0; i < part->w->rows; i++) {
-		ac_ggml_decode_row(part->w, i, row);
-		m = ac_max_abs(row, part->w->ne[0]);
-		max = m > max ? m : max;
-	}
-	*global = ac_nvfp4_global(max);
-	return 0;
-}
-
 typedef int (*sink_fn)(void *user, const void *data, size_t bytes);
 
 /* Encode or move one row of a matrix; @x has room for k padded to whole units, zeros behind k. */
 static int encode_row(struct accel_compile *c, const struct ac_weight *w, const struct source *src,
-		      ac_encode_fn encode, float global, float *x, uint8_t *panel, uint32_t n)
+		      ac_encode_fn encode, float *x, uint8_t *panel, uint32_t n)
 {
 	uint64_t units = (w->k + AC_UNIT - 1) / AC_UNIT, tile = nib_tile_bytes(w->fmt), i;
 	const uint8_t *row = src->part->w->data + src->row * src->part->w->row_bytes;
@@ -172,7 +157,7 @@ static int encode_row(struct accel_compile *c, const struct ac_weight *w, const 
 		ac_ggml_decode_row(src->part->w, src->row, x);
 	for (i = 0; i < units; i++) {
 		good = src->part->repack ? take_fp4(src->part->w, row, i, &u) :
-		       encode(x + i * AC_UNIT, global, &u);
+		       encode(x + i * AC_UNIT, src->part->global, &u);
 		if (!good)
 			return not_finite(c, src, i);
 		store_unit(w->fmt, panel + i * tile, n, &u);
@@ -199,21 +184,19 @@ static int write_panels(struct accel_compile *c, const struct ac_weight *w, sink
 {
 	ac_encode_fn encode = ac_encoder(w->fmt, weight_rule(c, w->fmt));
 	uint64_t bytes = nib_panel_bytes(w->fmt, w->k), row = 0;
-	float *x = calloc(ac_align(w->k, AC_UNIT), sizeof(*x)), global = 1;
+	float *x = calloc(ac_align(w->k, AC_UNIT), sizeof(*x));
 	uint8_t *panel = malloc(bytes);
 	struct source src;
 	uint32_t n;
 	int err = 0;
 
 	if (!x || !panel || !encode)
-		err = ac_fail(&c->ctx, encode ? ENOMEM : EINVAL, "weight %s: no memory or encoder", w->name);
-	/* Groups of NVFP4 have one alpha, hence one FP32 scale, unless all arrive encoded. */
-	if (!err && w->fmt == NIB_FMT_NVFP4 && !w->parts[0].repack)
-		err = panel_global(c, &w->parts[0], &global);
+		err = ac_fail(&c->ctx, encode ? ENOMEM : EINVAL, "weight %s: no memory or encoder",
+			      w->name);
 	while (row < w->n && !err) {
 		for (n = 0; n < NIB_PANEL_N && row < w->n && !err; n++, row++) {
 			src = locate(w, row);
-			err = encode_row(c, w, &src, encode, global, x, panel, n);
+			err = encode_row(c, w, &src, encode, x, panel, n);
 		}
 		if (!err && n < NIB_PANEL_N)
 			pad_panel(w, encode, panel, n);
@@ -227,7 +210,8 @@ static int write_panels(struct accel_compile *c, const struct ac_weight *w, sink
 
 static int write_rows(struct accel_compile *c, const struct ac_weight *w, sink_fn sink, void *user)
 {
-	uint64_t bytes = nib_row_bytes(w->fmt, w->k), units = (w->k + AC_UNIT - 1) / AC_UNIT, row, i;
+	uint64_t bytes = nib_row_bytes(w->fmt, w->k), units = (w->k + AC_UNIT - 1) / AC_UNIT, row,
+		 i;
 	ac_encode_fn encode = ac_encoder(w->fmt, weight_rule(c, w->fmt));
 	const struct ac_part *part = &w->parts[0];
 	float *x = calloc(ac_align(w->k, AC_UNIT), sizeof(*x)), global = 1;
@@ -251,7 +235,8 @@ static int write_rows(struct accel_compile *c, const struct ac_weight *w, sink_f
 				break;
 			}
 			if (part->repack)
-				good = take_fp4(part->w, part->w->data + row * part->w->row_bytes, i, &u);
+				good = take_fp4(part->w, part->w->data + row * part->w->row_bytes,
+						i, &u);
 			else
 				good = encode(x + i * AC_UNIT, global, &u);
 			if (w->fmt == NIB_FMT_BF16)
@@ -286,7 +271,8 @@ static int write_vector(struct accel_compile *c, const struct ac_weight *w, sink
 		ac_ggml_decode_row(w->parts[p].w, 0, x + at);
 		max = ac_max_abs(x + at, w->parts[p].n);
 		if (ac_bits(max) >= 0x7f800000)
-			err = ac_fail(&c->ctx, EINVAL, "%s: tensor %s: holds values that are not finite",
+			err = ac_fail(&c->ctx, EINVAL,
+				      "%s: tensor %s: holds values that are not finite",
 				      c->gguf.name, w->parts[p].w->name);
 	}
 	if (!err)

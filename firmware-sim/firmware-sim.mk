@@ -7,8 +7,8 @@ NIBDEV_DIR := $(BUILD)/firmware-sim
 NIBDEV_OBJS := $(addprefix $(NIBDEV_DIR)/,builtin.o chip.o device.o regs.o \
 	hw_init.o hw_mem.o hw_mmu.o hw_timing.o \
 	hw_exec.o hw_exec_attention.o hw_exec_dma.o hw_exec_gemm.o hw_exec_vec.o \
-	fw_admin.o fw_boot.o fw_sched.o sha256.o) $(KERNELS_OBJS)
-NIBSIM_OBJS := $(addprefix $(NIBDEV_DIR)/,main.o pci.o vfio_user.o)
+	fw_admin.o fw_boot.o fw_sched.o sha256.o \
+	pci.o vfio_user.o) $(KERNELS_OBJS)
 # What a program that links libnibdev.a needs besides.
 NIBDEV_LIBS := $(shell $(PKG_CONFIG) --libs jansson) -lm -lpthread
 NIB_FW_VERSION := $(VERSION)
@@ -26,7 +26,7 @@ $(BUILD)/libnibdev.a: $(NIBDEV_OBJS)
 	$(Q)rm -f $@
 	$(Q)$(AR) rcs $@ $^
 
-$(BUILD)/nib-sim: $(NIBSIM_OBJS) $(BUILD)/libnibdev.a
+$(BUILD)/nib-sim: $(NIBDEV_DIR)/main.o $(BUILD)/libnibdev.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(NIBDEV_LIBS)
 

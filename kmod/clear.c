@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Zeroing is the device's work: it reaches HBM outside of the window, and SRAM, and it is faster. The
- * driver has a VM, a stream and a queue for it, like a client's in every respect. Only what is small
- * and in the window is left to the CPU, which is done before a doorbell would have been answered.
+ * Zeroing is the device's work: it reaches HBM outside of the window, and SRAM, and it is faster.
+ * The driver has a VM, a stream and a queue for it, like a client's in every respect. Only what is
+ * small and in the window is left to the CPU, which is done before a doorbell would have been
+ * answered.
  */
 #include <linux/slab.h>
 
@@ -18,7 +19,7 @@
 
 /* Where the clearing VM shows all of HBM and of SRAM. */
 #define NIB_CLEAR_VA_HBM	0ull
-#define NIB_CLEAR_VA_SRAM	(1ull << 47)
+#define NIB_CLEAR_VA_SRAM	BIT_ULL(47)
 
 #define NIB_CLEAR_CPU_MAX	0x40000u	/* bytes; more is left to the device */
 #define NIB_CLEAR_RUN_MAX	(4ull << 30)	/* bytes of one run */
@@ -83,7 +84,7 @@ static int nib_clear_create_stream(struct nib_clear *clear)
 /* Paired with nib_clear_fini(). */
 int nib_clear_init(struct nib_device *ndev)
 {
-	struct nib_clear *clear = kzalloc(sizeof(*clear), GFP_KERNEL);
+	struct nib_clear *clear = kzalloc_obj(*clear);
 	int ret;
 
 	if (!clear)
@@ -180,8 +181,9 @@ static int nib_clear_by_device(struct nib_device *ndev, const struct nib_bo *bo)
 	if (!last)
 		return ret;
 	/*
-	 * Not interruptible, since the device must be done before the memory goes anywhere; bounded by
-	 * the watchdog. Runs of a queue end in order, and one that fails takes those behind it along.
+	 * Not interruptible, since the device must be done before the memory goes anywhere; bounded
+	 * by the watchdog. Runs of a queue end in order, and one that fails takes those behind it
+	 * along.
 	 */
 	dma_fence_wait(last, false);
 	ret = ret ?: last->error;
@@ -204,7 +206,8 @@ static bool nib_clear_suits_cpu(struct nib_device *ndev, const struct nib_bo *bo
 }
 
 /**
- * nib_clear_bo - zero a new buffer in HBM or SRAM. Called between drm_dev_enter() and drm_dev_exit().
+ * nib_clear_bo - zero a new buffer in HBM or SRAM. Called between drm_dev_enter() and
+ * drm_dev_exit().
  * @ndev: device.
  * @bo: buffer that nobody else knows yet.
  *
@@ -219,13 +222,14 @@ int nib_clear_bo(struct nib_device *ndev, const struct nib_bo *bo)
 		ret = nib_clear_by_device(ndev, bo);
 		if (!ret || ret == -ENOMEM || ret == -ENODEV)
 			return ret;
-		/* Nothing that a client did can make this fail, and nothing can be made without it. */
+		/* No client can make this fail, and nothing can be made without it. */
 		nib_device_lose(ndev, -EIO, "it does not clear memory");
 		return -EIO;
 	}
 	for (seg = 0; seg < bo->nsegs; seg++)
 		memset_io(nib_hbm_window(ndev, bo->segs[seg].addr), 0,
 			  nib_bo_seg_end(bo, seg) - bo->segs[seg].offset);
+	/* Before anyone maps it. */
 	wmb();
 	return 0;
 }

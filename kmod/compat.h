@@ -37,6 +37,7 @@ static inline int nib_compat_sched_init(struct drm_gpu_scheduler *sched,
 	return drm_sched_init(sched, a->ops, a->submit_wq, a->num_rqs, a->credit_limit,
 			      a->hang_limit, a->timeout, a->timeout_wq, a->score, a->name, a->dev);
 }
+
 #define drm_sched_init nib_compat_sched_init
 #endif
 
@@ -58,13 +59,14 @@ static inline int nib_compat_gpuvm_sm_map(struct drm_gpuvm *vm, void *priv,
 	return drm_gpuvm_sm_map(vm, priv, req->map.va.addr, req->map.va.range, req->map.gem.obj,
 				req->map.gem.offset);
 }
+
 #define drm_gpuvm_sm_map nib_compat_gpuvm_sm_map
 #endif
 
 /*
- * The lock of a GEM object's list of mappings. New kernels have it in the object and an
- * "immediate mode" that says that it, not the reservation, is taken while a bind runs; on older ones
- * it is ours and announced to lockdep.
+ * The lock of a GEM object's list of mappings. New kernels have it in the object and an "immediate
+ * mode" that says that it, not the reservation, is taken while a bind runs; on older ones it is
+ * ours and announced to lockdep.
  */
 #ifdef NIB_HAVE_GEM_GPUVA_LOCK
 struct nib_gem_compat {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * debugfs. drm_driver.debugfs_init is never called for accel nodes, so that files are added by hand.
+ * debugfs. drm_driver.debugfs_init is never called for accel nodes, so that files are added by
+ * hand.
  *
- * ping: read it for N bare round trips, doorbell to interrupt to this process: what a fence could cost
- * at best. Write N, 1..100000, to change how many. regs: registers by name. queues: those with hardware.
+ * ping: read it for N bare round trips, doorbell to interrupt to this process: what a fence could
+ * cost at best. Write N, 1..100000, to change how many. regs: registers by name. queues: those with
+ * hardware.
  */
 #include <linux/debugfs.h>
 #include <linux/seq_file.h>
@@ -141,7 +143,8 @@ static int nib_debugfs_queues_show(struct seq_file *m, void *unused)
 
 	if (!drm_dev_enter(&ndev->drm, &cookie))
 		return -ENODEV;
-	seq_puts(m, "queue context priority weight vector state  submitted  in-flight      packets running\n");
+	seq_puts(m, "queue context priority weight vector state  submitted  in-flight");
+	seq_puts(m, "      packets running\n");
 	mutex_lock(&ndev->queues_lock);
 	list_for_each_entry(queue, &ndev->queues, link)
 		nib_debugfs_show_queue(m, queue);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Probe, remove, and losing a device. A device is lost when it vanishes (reads give all ones) or no
- * longer answers; from then on every fence is signalled with an error and every ioctl fails, but the
- * driver stays bound and files stay open until someone unbinds it.
+ * longer answers; from then on every fence is signalled with an error and every ioctl fails, but
+ * the driver stays bound and files stay open until someone unbinds it.
  */
 #include <linux/dma-mapping.h>
 #include <linux/module.h>
@@ -65,8 +65,8 @@ void nib_device_lose(struct nib_device *ndev, int error, const char *why)
  * nib_device_flush_cleanup - wait until what was released is really free.
  * @ndev: device.
  *
- * A queue's last job lets go of the queue, that of its VM, and that of memory: a few steps. Not from
- * where fences are signalled.
+ * A queue's last job lets go of the queue, that of its VM, and that of memory: a few steps. Not
+ * from where fences are signalled.
  */
 void nib_device_flush_cleanup(struct nib_device *ndev)
 {
@@ -75,6 +75,25 @@ void nib_device_flush_cleanup(struct nib_device *ndev)
 	flush_workqueue(ndev->sched_wq);
 	for (i = 0; i < 3; i++)
 		flush_workqueue(nib_cleanup_wq);
+}
+
+/**
+ * nib_device_alloc_id - take a context or queue id. ida_free() gives it back.
+ * @ndev: device.
+ * @ids: which kind.
+ * @count: how many there are.
+ *
+ * Returns the id, or -EMFILE if there is none left, or -ENOMEM.
+ */
+int nib_device_alloc_id(struct nib_device *ndev, struct ida *ids, u32 count)
+{
+	int id = ida_alloc_max(ids, count - 1, GFP_KERNEL);
+
+	if (id == -ENOSPC) {
+		nib_device_flush_cleanup(ndev);
+		id = ida_alloc_max(ids, count - 1, GFP_KERNEL);
+	}
+	return id == -ENOSPC ? -EMFILE : id;
 }
 
 void nib_device_read_string(struct nib_device *ndev, u32 reg, char *text)

@@ -125,6 +125,7 @@ void nib_device_read_string(struct nib_device *ndev, u32 reg, char *text);
  */
 extern struct workqueue_struct *nib_cleanup_wq;
 void nib_device_flush_cleanup(struct nib_device *ndev);
+int nib_device_alloc_id(struct nib_device *ndev, struct ida *ids, u32 count);
 
 /*
  * Register access by name; drm.debug=1 traces it. Callers are between drm_dev_enter() and

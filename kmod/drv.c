@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The driver's face: module, PCI table, files, queries and the table of ioctls. The ioctls themselves
- * are beside the objects that they make.
+ * The driver's face: module, PCI table, files, queries and the table of ioctls. The ioctls
+ * themselves are beside the objects that they make.
  */
 #include <linux/capability.h>
 #include <linux/module.h>
@@ -48,16 +48,16 @@ void *nib_uobj_get_array(struct drm_device *drm, const struct nib_obj_array *arr
 		return NULL;
 	if (array->count > NIB_MAX_ARRAY || array->stride < min_stride ||
 	    array->stride > PAGE_SIZE) {
-		drm_dbg(drm, "array of %u objects, %u bytes each: at least %zu bytes, at most %u objects\n",
+		drm_dbg(drm, "array of %u x %u bytes; at least %zu bytes, at most %u objects\n",
 			array->count, array->stride, min_stride, NIB_MAX_ARRAY);
 		return ERR_PTR(-EINVAL);
 	}
-	copy = kvmalloc_array(array->count, size, GFP_KERNEL);
+	copy = kvmalloc_array(array->count, size, GFP_KERNEL_ACCOUNT);
 	if (!copy)
 		return ERR_PTR(-ENOMEM);
 	ret = nib_uobj_copy_array(copy, array, size);
 	if (ret) {
-		drm_dbg(drm, "array cannot be read, or has fields that this driver does not know\n");
+		drm_dbg(drm, "array is not readable, or has fields that are not known here\n");
 		kvfree(copy);
 		return ERR_PTR(ret);
 	}
@@ -117,7 +117,7 @@ u32 nib_file_priorities(void)
 
 static int nib_drm_open(struct drm_device *drm, struct drm_file *drm_file)
 {
-	struct nib_file *file = kzalloc(sizeof(*file), GFP_KERNEL);
+	struct nib_file *file = kzalloc_obj(*file);
 
 	if (!file)
 		return -ENOMEM;
@@ -187,6 +187,8 @@ static void nib_query_memory(struct nib_device *ndev, struct drm_file *drm_file,
 {
 	struct nib_client_memory memory;
 
+	/* What its user has let go of counts as free. */
+	nib_device_flush_cleanup(ndev);
 	nib_gem_client_memory(drm_file, &memory);
 	*info = (struct nib_memory_info){
 		.hbm_free = nib_hbm_available(ndev),

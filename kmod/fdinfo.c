@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * /proc/PID/fdinfo: what a client has used, by the rules of drm-usage-stats.rst. Times and cycles are
- * those of the model. DRM itself prints driver, client id and PCI device.
+ * /proc/PID/fdinfo: what a client has used, by the rules of drm-usage-stats.rst. Times and cycles
+ * are those of the model. DRM itself prints driver, client id and PCI device.
  */
 #include <drm/drm_file.h>
 #include <drm/drm_print.h>
@@ -12,7 +12,7 @@
 
 static void nib_fdinfo_memory(struct drm_printer *p, const char *region, u64 bytes)
 {
-	/* Nothing is evicted or shared yet, so all that there is is resident. */
+	/* Nothing is evicted or shared, so everything is resident. */
 	const struct drm_memory_stats stats = { .private = bytes, .resident = bytes };
 
 	drm_print_memory_stats(p, &stats, DRM_GEM_OBJECT_RESIDENT, region);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Fences are allocated with the job, emitted (given a seqno) when it is submitted, and signalled when
- * the device reports it, or when it is certain that the device never will. Each holds the module until
- * it is freed: a sync file may keep it long after its queue, its file and its device are gone.
+ * Fences are allocated with the job, emitted (given a seqno) when it is submitted, and signalled
+ * when the device reports it, or when it is certain that the device never will. Each holds the
+ * module until it is freed: a sync file may keep it long after its queue, its file and its device
+ * are gone.
  */
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -14,7 +15,7 @@
 
 struct nib_timeline *nib_timeline_create(const char *kind, u32 id)
 {
-	struct nib_timeline *timeline = kzalloc(sizeof(*timeline), GFP_KERNEL);
+	struct nib_timeline *timeline = kzalloc_obj(*timeline);
 
 	if (!timeline)
 		return NULL;
@@ -74,7 +75,7 @@ static const struct dma_fence_ops nib_fence_ops = {
 
 struct nib_fence *nib_fence_alloc(struct nib_timeline *timeline)
 {
-	struct nib_fence *fence = kzalloc(sizeof(*fence), GFP_KERNEL);
+	struct nib_fence *fence = kzalloc_obj(*fence);
 
 	if (!fence)
 		return NULL;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Firmware image and boot handshake. The device checks the digest; the driver checks what it needs to
- * tell a user which of the two to update.
+ * Firmware image and boot handshake. The device checks the digest; the driver checks what it needs
+ * to tell a user which of the two to update.
  */
 #include <linux/delay.h>
 #include <linux/dma-mapping.h>
@@ -35,8 +35,8 @@ static int nib_fw_check_api(struct nib_device *ndev, u32 major, u32 minor, const
 {
 	if (major == NIB_FW_API_MAJOR)
 		return 0;
-	dev_err(&ndev->pdev->dev, "%s has API %u.%u, but this driver needs %u.x: %s\n", whose, major,
-		minor, NIB_FW_API_MAJOR,
+	dev_err(&ndev->pdev->dev, "%s has API %u.%u, but this driver needs %u.x: %s\n", whose,
+		major, minor, NIB_FW_API_MAJOR,
 		major > NIB_FW_API_MAJOR ? "update the driver" : "update the firmware");
 	return -EINVAL;
 }
@@ -56,7 +56,8 @@ static int nib_fw_check(struct nib_device *ndev, const struct firmware *fw)
 			NIB_FW_NAME, fw->size, header->image_bytes);
 		return -EINVAL;
 	}
-	return nib_fw_check_api(ndev, header->api_major, header->api_minor, "firmware " NIB_FW_NAME);
+	return nib_fw_check_api(ndev, header->api_major, header->api_minor,
+				"firmware " NIB_FW_NAME);
 }
 
 /* Waits until the firmware leaves @state; returns the new one, or ~0 if the device is gone. */

@@ -17,8 +17,11 @@
 #include "gem.h"
 #include "vm.h"
 
-/* Pages that one fault maps, if the mapping has so many: a fault costs more than a page table entry. */
+/* Pages that one fault maps, if there are so many: a fault costs more than a table entry. */
 #define NIB_FAULT_PAGES	64u
+
+/* Bytes of a buffer in host memory; its page array is one allocation. */
+#define NIB_HOST_BO_MAX	(1ull << 38)
 
 /* --- Where a buffer lies --- */
 
@@ -105,6 +108,9 @@ static int nib_bo_init_host(struct nib_bo *bo, struct nib_device *ndev)
 	u64 offset = 0;
 	int ret, i;
 
+	/* What can never fit is not worth a try, nor a warning from an allocator. */
+	if (bo->base.size > min(NIB_HOST_BO_MAX, (u64)totalram_pages() << PAGE_SHIFT))
+		return -ENOMEM;
 	bo->pages = drm_gem_get_pages(&bo->base);
 	if (IS_ERR(bo->pages)) {
 		ret = PTR_ERR(bo->pages);
@@ -197,25 +203,32 @@ static vm_fault_t nib_gem_fault(struct vm_fault *vmf)
 	struct vm_area_struct *vma = vmf->vma;
 	struct drm_gem_object *obj = vma->vm_private_data;
 	struct nib_device *ndev = to_nib_device(obj->dev);
+	struct nib_bo *bo = to_nib_bo(obj);
 	pgoff_t first = vma->vm_pgoff - drm_vma_node_start(&obj->vma_node);
 	pgoff_t at = (vmf->address - vma->vm_start) >> PAGE_SHIFT, i, end;
 	vm_fault_t ret = VM_FAULT_SIGBUS;
+	bool entered;
 	int cookie;
 
-	if (first + at >= obj->size >> PAGE_SHIFT || !drm_dev_enter(&ndev->drm, &cookie))
+	if (first + at >= obj->size >> PAGE_SHIFT)
+		return VM_FAULT_SIGBUS;
+	/* Host memory is there as long as the buffer; HBM as long as the device. */
+	entered = drm_dev_enter(&ndev->drm, &cookie);
+	if (!entered && !bo->pages)
 		return VM_FAULT_SIGBUS;
 	end = min3((pgoff_t)vma_pages(vma), (pgoff_t)(obj->size >> PAGE_SHIFT) - first,
 		   ALIGN_DOWN(at, NIB_FAULT_PAGES) + NIB_FAULT_PAGES);
 	for (i = at; i < end; i++) {
 		vm_fault_t one = vmf_insert_pfn(vma, vma->vm_start + (i << PAGE_SHIFT),
-						nib_gem_pfn(to_nib_bo(obj), ndev, first + i));
+						nib_gem_pfn(bo, ndev, first + i));
 
 		if (i == at)
 			ret = one;
 		if (one != VM_FAULT_NOPAGE)
 			break;
 	}
-	drm_dev_exit(cookie);
+	if (entered)
+		drm_dev_exit(cookie);
 	return ret;
 }
 
@@ -261,7 +274,7 @@ static const struct drm_gem_object_funcs nib_gem_funcs = {
 
 static struct nib_bo *nib_bo_alloc(struct nib_device *ndev, size_t size, u32 flags)
 {
-	struct nib_bo *bo = kzalloc(sizeof(*bo), GFP_KERNEL);
+	struct nib_bo *bo = kzalloc_obj(*bo, GFP_KERNEL_ACCOUNT);
 	int ret = 0;
 
 	if (!bo)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Admin messages: one at a time, answered in place. Every wait is bounded, and a device that does not
- * answer is lost.
+ * Admin messages: one at a time, answered in place. Every wait is bounded, and a device that does
+ * not answer is lost.
  */
 #include <linux/dma-mapping.h>
 #include <linux/ktime.h>
@@ -11,7 +11,7 @@
 #include "device.h"
 #include "ipc.h"
 
-/* A firmware that is busy with one long packet may be slow; one that says nothing for so long is dead. */
+/* A firmware that is busy with a long packet is slow; one that is silent for so long is dead. */
 #define NIB_ADMIN_TIMEOUT_MS	10000u
 /* How often a wait looks whether the device is still there. */
 #define NIB_ADMIN_POLL_MS	100u

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Page tables in HBM, with a copy in memory: reading the window is slow, and a table that we can only
- * trust as far as our own copy is easier to reason about. See nib_regs.h for the format.
+ * Page tables in HBM, with a copy in memory: reading the window is slow, and a table that we can
+ * only trust as far as our own copy is easier to reason about. See nib_regs.h for the format.
  */
 #include <linux/io.h>
 #include <linux/sizes.h>
@@ -49,7 +49,7 @@ static void nib_pt_free(struct nib_pt *pt, struct nib_device *ndev)
 
 static struct nib_pt *nib_pt_alloc(struct nib_device *ndev, bool directory)
 {
-	struct nib_pt *pt = kzalloc(sizeof(*pt), GFP_KERNEL);
+	struct nib_pt *pt = kzalloc_obj(*pt);
 	int ret = -ENOMEM, cookie;
 
 	if (!pt)
@@ -212,8 +212,9 @@ static void nib_pt_fill_from_block(struct nib_mmu *mmu, struct nib_pt *pt, u64 b
 		nib_pt_write(mmu, pt, i, (addr + i * NIB_PAGE_4K) | flags | NIB_PTE_64K);
 }
 
-/* The table of @level that serves @va. Missing ones come from the pool; a leaf in the way is split. */
-static struct nib_pt *nib_mmu_table(struct nib_mmu *mmu, struct nib_pt_pool *pool, u64 va, int level)
+/* The table of @level that serves @va. Missing ones come from the pool; a 2 MiB leaf is split. */
+static struct nib_pt *nib_mmu_table(struct nib_mmu *mmu, struct nib_pt_pool *pool, u64 va,
+				    int level)
 {
 	struct nib_pt *pt = mmu->root, *child;
 	int at;
@@ -237,7 +238,7 @@ static struct nib_pt *nib_mmu_table(struct nib_mmu *mmu, struct nib_pt_pool *poo
 	return pt;
 }
 
-/* Before entries from @index on change and those before it do not: they can no longer be one 64K. */
+/* Entries from @index on change and those before it do not: they can no longer be one 64K. */
 static void nib_pt_break_64k(struct nib_mmu *mmu, struct nib_pt *pt, unsigned int index)
 {
 	unsigned int first = ALIGN_DOWN(index, NIB_PT_PER_64K), i;
@@ -274,7 +275,8 @@ static void nib_pt_write_pages(struct nib_mmu *mmu, struct nib_pt *pt, unsigned 
  * @size: bytes; all three are multiples of NIB_PAGE_4K.
  * @flags: NIB_PTE_* of a leaf.
  *
- * Between drm_dev_enter() and drm_dev_exit(). Returns 0, or -EIO if the pool runs dry, which is a bug.
+ * Between drm_dev_enter() and drm_dev_exit(). Returns 0, or -EIO if the pool runs dry, which is a
+ * bug.
  */
 int nib_mmu_map_run(struct nib_mmu *mmu, struct nib_pt_pool *pool, u64 va, u64 addr, u64 size,
 		    u64 flags)
@@ -325,7 +327,8 @@ static void nib_mmu_prune(struct nib_mmu *mmu, struct nib_pt_pool *pool, struct 
  * @va: first device address.
  * @size: bytes; both are multiples of NIB_PAGE_4K.
  *
- * Between drm_dev_enter() and drm_dev_exit(). Returns 0, or -EIO if the pool runs dry, which is a bug.
+ * Between drm_dev_enter() and drm_dev_exit(). Returns 0, or -EIO if the pool runs dry, which is a
+ * bug.
  */
 int nib_mmu_unmap(struct nib_mmu *mmu, struct nib_pt_pool *pool, u64 va, u64 size)
 {
@@ -362,6 +365,7 @@ int nib_mmu_unmap(struct nib_mmu *mmu, struct nib_pt_pool *pool, u64 va, u64 siz
 			nib_pt_write(mmu, path[level], i + n, 0);
 		nib_mmu_prune(mmu, pool, path, level, va);
 	}
+	/* Before the flush. */
 	wmb();
 	return 0;
 }

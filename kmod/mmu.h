@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Page table of a context: which device address reads which memory. What is mapped where, and why, is
- * the VM's business.
+ * Page table of a context: which device address reads which memory. What is mapped where, and why,
+ * is the VM's business.
  *
  * Changing a table never allocates: what an operation may need is reserved first, what it frees is
  * kept until it is safe to let go.

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Queues: ring, completions, death. Nothing here allocates once a run is submitted: a run is up to 512
- * bytes of arguments, one ring entry and a doorbell.
+ * Queues: ring, completions, death. Nothing here allocates once a run is submitted: a run is up to
+ * 512 bytes of arguments, one ring entry and a doorbell.
  *
- * When a run faults, or the watchdog finds the queue stuck, the queue is dead: nothing more is given to
- * the device, and a reset of the queue makes the device drop what it has. Fences are signalled only
- * once the device has reported their run or confirmed the reset, since until then it may still write.
+ * When a run faults, or the watchdog finds the queue stuck, the queue is dead: nothing more is
+ * given to the device, and a reset of the queue makes the device drop what it has. Fences are
+ * signalled only once the device has reported their run or confirmed the reset, since until then it
+ * may still write.
  */
 #include <linux/dma-mapping.h>
 #include <linux/slab.h>
@@ -258,7 +259,7 @@ static const struct drm_sched_backend_ops nib_queue_sched_ops = {
 struct nib_run *nib_run_create(struct nib_queue *queue, struct nib_stream *stream, u32 nargs,
 			       u64 stats_va, u64 client_id)
 {
-	struct nib_run *run = kzalloc(struct_size(run, args, nargs), GFP_KERNEL);
+	struct nib_run *run = kzalloc_flex(*run, args, nargs, GFP_KERNEL_ACCOUNT);
 	int ret;
 
 	if (!run)
@@ -428,12 +429,13 @@ static int nib_queue_init_sched(struct nib_queue *queue)
  * @priority: enum nib_priority.
  * @weight: 1..255.
  *
- * Returns the queue, or an ERR_PTR: -EMFILE if the device has no more queues, -ENOMEM, -ENODEV, -EIO.
+ * Returns the queue, or an ERR_PTR: -EMFILE if the device has no more queues, -ENOMEM, -ENODEV,
+ * -EIO.
  */
 struct nib_queue *nib_queue_create(struct nib_vm *vm, u32 priority, u32 weight)
 {
 	struct nib_device *ndev = vm->ndev;
-	struct nib_queue *queue = kzalloc(sizeof(*queue), GFP_KERNEL);
+	struct nib_queue *queue = kzalloc_obj(*queue);
 	int ret;
 
 	if (!queue)
@@ -448,11 +450,9 @@ struct nib_queue *nib_queue_create(struct nib_vm *vm, u32 priority, u32 weight)
 	INIT_WORK(&queue->kill_work, nib_queue_kill_work);
 	INIT_WORK(&queue->release_work, nib_queue_release_work);
 
-	ret = ida_alloc_max(&ndev->queue_ids, ndev->num_queues - 1, GFP_KERNEL);
-	if (ret < 0) {
-		ret = ret == -ENOSPC ? -EMFILE : ret;
+	ret = nib_device_alloc_id(ndev, &ndev->queue_ids, ndev->num_queues);
+	if (ret < 0)
 		goto err_free;
-	}
 	queue->hw_id = ret;
 	queue->timeline = nib_timeline_create("queue", queue->hw_id);
 	if (!queue->timeline) {

@@ -45,6 +45,19 @@ void nib_stream_put(struct nib_stream **stream)
 	*stream = NULL;
 }
 
+/* Reserves an id; ids of streams that were destroyed a moment ago come back first. */
+static int nib_stream_alloc_id(struct nib_vm *vm, u32 *id)
+{
+	const struct xa_limit limit = XA_LIMIT(1, vm->ndev->num_streams - 1);
+	int ret = xa_alloc(&vm->streams, id, NULL, limit, GFP_KERNEL);
+
+	if (ret == -EBUSY) {
+		nib_device_flush_cleanup(vm->ndev);
+		ret = xa_alloc(&vm->streams, id, NULL, limit, GFP_KERNEL);
+	}
+	return ret == -EBUSY ? -EMFILE : ret;
+}
+
 static int nib_stream_upload(struct nib_stream *stream, const u64 *data, u32 bytes)
 {
 	struct nib_device *ndev = stream->vm->ndev;
@@ -71,7 +84,7 @@ static int nib_stream_upload(struct nib_stream *stream, const u64 *data, u32 byt
 struct nib_stream *nib_stream_create(struct nib_vm *vm, const u64 *data, u32 bytes, u32 nargs)
 {
 	struct nib_device *ndev = vm->ndev;
-	struct nib_stream *stream = kzalloc(sizeof(*stream), GFP_KERNEL);
+	struct nib_stream *stream = kzalloc_obj(*stream);
 	int ret;
 
 	if (!stream)
@@ -82,12 +95,9 @@ struct nib_stream *nib_stream_create(struct nib_vm *vm, const u64 *data, u32 byt
 	ret = nib_hbm_range_alloc(ndev, bytes, &stream->range);
 	if (ret)
 		goto err_free;
-	ret = xa_alloc(&vm->streams, &stream->id, NULL, XA_LIMIT(1, ndev->num_streams - 1),
-		       GFP_KERNEL);
-	if (ret) {
-		ret = ret == -EBUSY ? -EMFILE : ret;
+	ret = nib_stream_alloc_id(vm, &stream->id);
+	if (ret)
 		goto err_range;
-	}
 	stream->vm = nib_vm_get(vm);
 	ret = nib_stream_upload(stream, data, bytes);
 	if (ret)

@@ -2,8 +2,8 @@
 /*
  * Submission: resolve what can fail, then cross the line after which nothing does.
  *
- * The fence that a job signals is emitted before the job is armed, so that later jobs of the same call
- * can depend on it while everything can still be undone.
+ * The fence that a job signals is emitted before the job is armed, so that later jobs of the same
+ * call can depend on it while everything can still be undone.
  */
 #include <linux/dma-fence-chain.h>
 #include <linux/slab.h>
@@ -43,7 +43,7 @@ int nib_submit_init(struct nib_submit_ctx *ctx, struct drm_file *file, u32 count
 	ctx->file = file;
 	ctx->count = 0;
 	INIT_LIST_HEAD(&ctx->signals);
-	ctx->jobs = kvcalloc(count, sizeof(*ctx->jobs), GFP_KERNEL);
+	ctx->jobs = kvzalloc_objs(*ctx->jobs, count);
 	return ctx->jobs ? 0 : -ENOMEM;
 }
 
@@ -151,7 +151,7 @@ static void nib_submit_free_signal(struct nib_submit_signal *signal)
 static int nib_submit_new_signal(struct nib_submit_ctx *ctx, const struct nib_sync_op *op,
 				 struct nib_fence *fence)
 {
-	struct nib_submit_signal *signal = kzalloc(sizeof(*signal), GFP_KERNEL);
+	struct nib_submit_signal *signal = kzalloc_obj(*signal);
 
 	if (!signal)
 		return -ENOMEM;
@@ -352,6 +352,11 @@ int nib_ioctl_submit(struct drm_device *drm, void *data, struct drm_file *drm_fi
 		return ret;
 	if (!args->jobs.count)
 		return 0;
+	/*
+	 * What this CPU wrote through a write-combined mapping, before the job that reads it: the
+	 * doorbell may be rung by another one.
+	 */
+	wmb();
 	ret = nib_submit_init(&ctx, drm_file, args->jobs.count);
 	if (ret)
 		goto out_free;

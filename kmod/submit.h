@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Submitting a batch of jobs, runs of streams or binds of a VM, with what they wait for and what they
- * signal: all of it or nothing.
+ * Submitting a batch of jobs, runs of streams or binds of a VM, with what they wait for and what
+ * they signal: all of it or nothing.
  */
 #ifndef NIB_SUBMIT_H
 #define NIB_SUBMIT_H

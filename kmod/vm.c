@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Address spaces. A bind is prepared where it may fail and allocate: the buffer is looked up, and
- * mappings, tables and references are reserved. It runs where it may do neither, in the order of the
- * VM's queue: the tree of mappings and the page table change together. What it no longer needs is
- * freed afterwards.
+ * mappings, tables and references are reserved. It runs where it may do neither, in the order of
+ * the VM's queue: the tree of mappings and the page table change together. What it no longer needs
+ * is freed afterwards.
  */
 #include <linux/slab.h>
 
@@ -395,7 +395,7 @@ static int nib_vm_init_gpuvm(struct nib_vm *vm)
  */
 struct nib_vm *nib_vm_create(struct nib_device *ndev)
 {
-	struct nib_vm *vm = kzalloc(sizeof(*vm), GFP_KERNEL);
+	struct nib_vm *vm = kzalloc_obj(*vm);
 	int ret;
 
 	if (!vm)
@@ -404,15 +404,9 @@ struct nib_vm *nib_vm_create(struct nib_device *ndev)
 	vm->ndev = ndev;
 	xa_init_flags(&vm->streams, XA_FLAGS_ALLOC);
 	INIT_WORK(&vm->release_work, nib_vm_release_work);
-	ret = ida_alloc_max(&ndev->context_ids, ndev->num_contexts - 1, GFP_KERNEL);
-	if (ret == -ENOSPC) {
-		nib_device_flush_cleanup(ndev);
-		ret = ida_alloc_max(&ndev->context_ids, ndev->num_contexts - 1, GFP_KERNEL);
-	}
-	if (ret < 0) {
-		ret = ret == -ENOSPC ? -EMFILE : ret;
+	ret = nib_device_alloc_id(ndev, &ndev->context_ids, ndev->num_contexts);
+	if (ret < 0)
 		goto err_free;
-	}
 	vm->context = ret;
 	vm->timeline = nib_timeline_create("vm", vm->context);
 	if (!vm->timeline) {
@@ -452,7 +446,7 @@ static int nib_bind_reserve_vmas(struct nib_bind *bind)
 	unsigned int i;
 
 	for (i = 0; i < NIB_BIND_VMAS; i++) {
-		struct nib_vma *vma = kzalloc(sizeof(*vma), GFP_KERNEL);
+		struct nib_vma *vma = kzalloc_obj(*vma);
 
 		if (!vma)
 			return -ENOMEM;
@@ -566,7 +560,7 @@ static struct nib_bind *nib_bind_create(struct nib_vm *vm, struct drm_file *drm_
 	ret = nib_bind_check(&vm->ndev->drm, op);
 	if (ret)
 		return ERR_PTR(ret);
-	bind = kzalloc(sizeof(*bind), GFP_KERNEL);
+	bind = kzalloc_obj(*bind, GFP_KERNEL_ACCOUNT);
 	if (!bind)
 		return ERR_PTR(-ENOMEM);
 	bind->vm = nib_vm_get(vm);
@@ -657,7 +651,7 @@ int nib_ioctl_vm_destroy(struct drm_device *drm, void *data, struct drm_file *dr
 	return ret;
 }
 
-/* Waits for synchronous binds; *done is how many of them were made, unless the wait was interrupted. */
+/* Waits for synchronous binds; *done is how many were made, unless the wait was interrupted. */
 static int nib_bind_wait(const struct nib_submit_ctx *ctx, u32 *done)
 {
 	u32 i;

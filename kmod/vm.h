@@ -20,7 +20,7 @@ struct nib_device;
 
 /* User virtual addresses. The first 64 KiB stay unmapped, so that null pointers fault. */
 #define NIB_VA_START	0x10000ull
-#define NIB_VA_END	(1ull << NIB_VA_BITS)
+#define NIB_VA_END	BIT_ULL(NIB_VA_BITS)
 
 /* Binds of one VM that may be under way; more wait in the scheduler. */
 #define NIB_VM_BINDS	64u

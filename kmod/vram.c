@@ -38,7 +38,7 @@ int nib_vram_init(struct nib_device *ndev)
 }
 
 static int nib_hbm_try_alloc(struct nib_device *ndev, u64 size, bool in_window,
-			       struct list_head *blocks, unsigned long flags)
+			     struct list_head *blocks, unsigned long flags)
 {
 	struct nib_vram *vram = &ndev->vram;
 	u64 end = vram->hbm.size;

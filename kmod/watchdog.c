@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The watchdog. While runs are in flight it looks four times a second: is the device still there, is
- * its firmware alive, does every queue make progress? Progress is the count of packets, not time: a
- * long job is not a stuck one. It also reads completions whose interrupt was lost.
+ * The watchdog. While runs are in flight it looks four times a second: is the device still there,
+ * is its firmware alive, does every queue make progress? Progress is the count of packets, not
+ * time: a long job is not a stuck one. It also reads completions whose interrupt was lost.
  */
 #include <linux/dma-fence.h>
 #include <linux/moduleparam.h>
@@ -47,8 +47,8 @@ static void nib_watchdog_look(struct nib_queue *queue, struct nib_watchdog_look 
 }
 
 /*
- * Whether a queue that does not move ought to. One that runs, or is suspended between packets, may be
- * kept from the engines by higher priorities only; one that waits for its turn, by anyone.
+ * Whether a queue that does not move ought to. One that runs, or is suspended between packets, may
+ * be kept from the engines by higher priorities only; one that waits for its turn, by anyone.
  */
 static bool nib_watchdog_blames(struct nib_queue *queue, const struct nib_watchdog_look *look)
 {
@@ -70,7 +70,7 @@ static void nib_watchdog_check_queues(struct nib_device *ndev, struct nib_watchd
 			continue;
 		queue->watch_ms += NIB_WATCHDOG_TICK_MS;
 		if (nib_watchdog_ms && queue->watch_ms >= nib_watchdog_ms) {
-			dev_info_ratelimited(&ndev->pdev->dev, "queue %u made no progress for %u ms\n",
+			dev_info_ratelimited(&ndev->pdev->dev, "queue %u is stuck for %u ms\n",
 					     queue->hw_id, queue->watch_ms);
 			nib_queue_hang(queue);
 		}

@@ -28,7 +28,7 @@ ACCEL_OBJS := $(ACCEL_SRCS:%.c=$(BUILD)/libaccel/%.o)
 ACCEL_HEADERS := $(wildcard libaccel/include/*.h)
 
 $(BUILD)/libaccel/%.o: CFLAGS_EXTRA += -Ifirmware-sim -fvisibility=hidden $(ACCEL_DEFINES)
-# Small rather than fast: nothing in the core computes. Each submit is tens of nanoseconds of it.
+# Small rather than fast: nothing in the core computes, and a submit is 0.1 us of it.
 $(ACCEL_OBJS): CFLAGS_EXTRA += -Os
 $(BUILD)/libaccel/transport_drm.o: CFLAGS_EXTRA += $(shell $(PKG_CONFIG) --cflags libdrm)
 
@@ -36,11 +36,17 @@ $(BUILD)/libaccel.a: $(ACCEL_OBJS) $(LLM_OBJS)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(BUILD)/libaccel.so.0: $(ACCEL_OBJS) $(LLM_OBJS) $(ACCEL_DEVICE) libaccel/libaccel.map
+# The map and the headers must agree.
+$(BUILD)/libaccel.so.0: $(ACCEL_OBJS) $(LLM_OBJS) $(ACCEL_DEVICE) libaccel/libaccel.map \
+		$(ACCEL_HEADERS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,libaccel.so.0 -Wl,--no-undefined \
 		-Wl,--version-script=libaccel/libaccel.map -o $@ $(filter %.o %.a,$^) $(ACCEL_LIBS) \
 		-lm -lpthread
+	$(Q)nm -D --defined-only $@ | sed -n 's/.* T \(accel_[a-z_]*\)@.*/\1/p' | sort >$@.has
+	$(Q)sed -n 's/^[a-z].*[ *]\(accel_[a-z_]*\)(.*[,;]$$/\1/p' $(ACCEL_HEADERS) | sort >$@.wants
+	$(Q)diff $@.wants $@.has >&2 || { echo 'libaccel.map: not what the headers declare' >&2; \
+		rm -f $@; false; }
 
 $(BUILD)/libaccel.so: $(BUILD)/libaccel.so.0
 	$(Q)ln -sf libaccel.so.0 $@
@@ -66,13 +72,17 @@ libaccel-size: $(ACCEL_OBJS)
 	$(Q)size -t $(ACCEL_OBJS) | awk 'END { print "libaccel: " $$1 " bytes of text, at most 51200"; \
 		exit $$1 > 51200 }'
 
+ifeq ($(SANITIZE),)
+unit-tests: libaccel-size
+endif
+
 PROGRAMS += $(BUILD)/libaccel.so $(BUILD)/libaccel.a $(BUILD)/accel-info $(BUILD)/hello-stream \
 	$(ACCEL_MAN)
 
-# The transports keep to the same rules in the guest: the same suite, on the kernel driver.
-guest-tests: $(BUILD)/guest/test_accel_conformance
-$(BUILD)/guest/test_accel_conformance: $(BUILD)/tests/unit/test_accel_conformance.o \
-		$(BUILD)/libaccel.a $(ACCEL_DEVICE)
+# The transports keep to the same rules in the guest: the same suites, on the kernel driver.
+ACCEL_GUEST_TESTS := $(BUILD)/guest/test_accel_conformance $(BUILD)/guest/test_accel_order
+guest-tests: $(ACCEL_GUEST_TESTS)
+$(ACCEL_GUEST_TESTS): $(BUILD)/guest/%: $(BUILD)/tests/unit/%.o $(BUILD)/libaccel.a $(ACCEL_DEVICE)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(ACCEL_LIBS) -lm -lpthread

@@ -368,6 +368,8 @@ ACCEL_API int accel_queue_submit(struct accel_queue *queue, const struct accel_j
 
 	if (!count)
 		return 0;
+	if (!jobs)
+		return accel_fail(device, -EINVAL, "submit: no array of %u jobs", count);
 	accel_device_progress(device);
 	err = make_room(queue, count);
 	if (!err)

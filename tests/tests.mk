@@ -7,7 +7,8 @@ TEST_HELPERS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/unit/test_%,$(wil
 UNIT_TESTS += $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 FUZZERS += $(patsubst tests/fuzz/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 GUEST_TESTS := $(patsubst tests/guest/%.c,$(BUILD)/guest/%,$(wildcard tests/guest/*.c))
-BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(wildcard tests/bench/*.c))
+BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(wildcard tests/bench/bench_*.c)) \
+	$(BUILD)/tests/mkmodel
 
 $(BUILD)/tests/unit/%.o $(BUILD)/tests/bench/%.o $(BUILD)/tests/fuzz/%.o: \
 	CFLAGS_EXTRA += -Ifirmware-sim -Ilibaccel -Icompiler -Itests/unit -I$(BUILD) \
@@ -18,7 +19,12 @@ $(BUILD)/tests/test_%: $(BUILD)/tests/unit/test_%.o $(TEST_HELPERS) $(TEST_LIBS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(ALL_LIBS) $(shell $(PKG_CONFIG) --libs check) -lm -lpthread
 
-$(BUILD)/tests/bench_%: $(BUILD)/tests/bench/bench_%.o $(TEST_LIBS)
+$(BUILD)/tests/mkmodel: $(BUILD)/tests/bench/mkmodel.o
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+
+$(BUILD)/tests/bench_%: $(BUILD)/tests/bench/bench_%.o $(BUILD)/tests/bench/roofline.o $(TEST_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(ALL_LIBS) -lm -lpthread
@@ -30,8 +36,8 @@ $(BUILD)/tests/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(TEST_HELPERS) $(TEST_LIBS)
 		-lm -lpthread
 
 # Writes the seeds of the fuzzers; see tests/fuzz/seeds.
-$(BUILD)/tests/mkseeds: $(patsubst %,$(BUILD)/tests/%.o,fuzz/mkseeds unit/packets unit/tiny_gguf \
-	unit/tiny_model) $(BUILD)/libaccel.a $(BUILD)/libnibdev.a
+$(BUILD)/tests/mkseeds: $(patsubst %,$(BUILD)/tests/%.o,fuzz/mkseeds fuzz/mkseeds_device \
+	unit/packets unit/tiny_gguf unit/tiny_model) $(BUILD)/libaccel.a $(BUILD)/libnibdev.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(ALL_LIBS) -lm -lpthread

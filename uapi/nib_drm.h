@@ -18,7 +18,7 @@
  *	ENOSPC	 device memory (HBM or SRAM) is full
  *	ENOMEM	 host memory is full
  *	EBUSY	 the object is still in use
- *	EMFILE	 the client is at its limit of VMs, queues or streams
+ *	EMFILE	 the client is at its limit of VMs, queues or streams, or the device has no more of them
  *	EACCES	 a priority that this client may not use
  *	EFAULT	 a pointer of the caller's is bad
  *	ECANCELED the queue is dead: see NIB_QUEUE_GET_STATE
@@ -54,7 +54,7 @@ extern "C" {
  * @count: objects, at most NIB_MAX_ARRAY. 0 with a null pointer is an empty array.
  * @array: user pointer.
  */
-#define NIB_MAX_ARRAY	4096u
+#define NIB_MAX_ARRAY	1024u
 struct nib_obj_array {
 	__u32 stride;
 	__u32 count;
@@ -68,7 +68,10 @@ struct nib_obj_array {
  * struct nib_sync_op - wait for, or signal, a syncobj.
  * @flags: NIB_SYNC_*.
  * @handle: syncobj handle.
- * @point: timeline point; must be 0 for a binary syncobj.
+ * @point: timeline point, at least 1; must be 0 for a binary syncobj.
+ *
+ * A wait for what nobody has submitted a signal for is EINVAL, it never blocks the call: wait with
+ * DRM_SYNCOBJ_WAIT_FLAGS_WAIT_AVAILABLE first.
  */
 struct nib_sync_op {
 #define NIB_SYNC_WAIT		0u

@@ -35,7 +35,7 @@ enum accel_compile_rule {
  * @head_fmt: of the output head. Default MXFP8.
  * @embd_fmt: of the token embedding, where it is not the head itself. Default MXFP8.
  * @act_fmt: of activations that enter a linear layer. Default MXFP8.
- * @kv_fmt: of keys and values in pages. Default BF16.
+ * @kv_fmt: of keys and values in pages. Default BF16, or F32 where @act_fmt has two terms.
  * @weight_rule: enum accel_compile_rule for weights.
  * @act_rule: for activations; best3 is refused, it takes three passes.
  * @max_rows: most tokens of a step, at most 65536. Default 512.

@@ -2,8 +2,8 @@
 /*
  * GEMM with AVX-512: BF16 dot products over lanes of 16 outputs. The elements of all GEMM formats
  * are exact in BF16, and VDPBF16PS multiplies pairs in the order that nib_isa.h prescribes, with
- * the same flushes. A tile of weights is decoded to BF16 once, in L1, for all rows of the piece; for
- * a few rows, which wait for memory anyway, straight into registers.
+ * the same flushes. A tile of weights is decoded to BF16 once, in L1, for all rows of the piece;
+ * for a few rows, which wait for memory anyway, straight into registers.
  */
 #include <immintrin.h>
 
@@ -26,7 +26,7 @@ struct gemm_tables {
 #define GROUPS		(NIB_PANEL_N / 16)
 #define PAIRS		(NIB_TILE_K / 2)
 #define MAX_ROWS	6	/* x GROUPS sums, 4 weights and an activation fill 32 registers */
-#define FEW_ROWS	4	/* as many as leave registers for decoding */
+#define FEW_ROWS	3	/* where decoding in registers beats a detour through L1 */
 
 /* BF16 of all E2M1 codes, twice: a lookup has five index bits and a code only four. */
 static const uint16_t e2m1_bf16[32] __attribute__((aligned(64))) = {
@@ -374,9 +374,6 @@ static void gemm_multiply(const struct gemm_piece *p)
 		break;
 	case 3:
 		piece_few_rows(p, 3);
-		break;
-	case 4:
-		piece_few_rows(p, 4);
 		break;
 	default:
 		piece_many(p);

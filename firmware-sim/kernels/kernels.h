@@ -3,7 +3,8 @@
  * Compute kernels of the device: what one packet does, on host pointers. The arithmetic is the one
  * that uapi/nib_isa.h promises; every table below gives the same bits. Kernels know nothing of
  * queues, page tables, time or energy, allocate nothing and cannot fail: their callers have
- * validated shapes and resolved addresses. They need 192 KiB of stack.
+ * validated shapes and resolved addresses. They need 192 KiB of stack and the default
+ * floating-point environment (rounding to nearest, no flush-to-zero).
  *
  * Names: nib_<operation>_<what>_<isa>; one table per instruction set, chosen at run time.
  */

@@ -201,7 +201,10 @@ static void put_vocabulary(struct writer *w, uint32_t vocab)
 	key_array(w, "tokenizer.ggml.tokens", GGUF_STRING, vocab);
 	for (uint32_t i = 0; i < vocab; i++) {
 		if (i < 3)
-			snprintf(text, sizeof(text), "%s", i == 0 ? "<unk>" : i == 1 ? "<s>" : "</s>");
+			snprintf(text, sizeof(text), "%s",
+				 i == 0	  ? "<unk>"
+				 : i == 1 ? "<s>"
+					  : "</s>");
 		else if (i < 259)
 			snprintf(text, sizeof(text), "<0x%02X>", i - 3);
 		else
@@ -233,8 +236,8 @@ static uint64_t tensor_bytes(const struct tensor *t)
 	return t->columns / t->type->elements * t->type->bytes * t->rows;
 }
 
-static struct tensor *add(struct tensor *t, const struct type *type, uint64_t columns, uint64_t rows,
-			  const char *name, int layer)
+static struct tensor *add(struct tensor *t, const struct type *type, uint64_t columns,
+			  uint64_t rows, const char *name, int layer)
 {
 	if (layer < 0)
 		snprintf(t->name, sizeof(t->name), "%s.weight", name);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * GGUF files through the whole compiler: reader, graph, plan, code, encoding. The input is the file.
- * Whatever it is, the answer is a valid stream or an error with a text; and every weight encodes
+ * GGUF files through the whole compiler: reader, graph, plan, code, encoding. The input is the
+ * file. Whatever it is, the answer is a valid stream or an error with a text; and every weight encodes
  * to exactly the bytes that were planned, or fails with a text.
  */
 #include <stdint.h>

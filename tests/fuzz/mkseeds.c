@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: MIT
 /*
  * Seeds for the fuzzers: `mkseeds FUZZER DIR` writes valid inputs of one fuzzer to a directory, and
- * nothing for a fuzzer it does not know. Each fuzz_*.c says at its top what its input is.
+ * nothing for a fuzzer it does not know. Each fuzz_*.c says at its top what its input is. Those of
+ * the device's fuzzers are in mkseeds_device.c.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "mkseeds.h"
 #include "packets.h"
 #include "tiny_gguf.h"
 #include "tiny_model.h"
 
 static const char *directory;
 
-static void save(const char *name, const void *data, size_t bytes)
+void save(const char *name, const void *data, size_t bytes)
 {
 	char path[4096];
 	FILE *f;
@@ -136,6 +138,7 @@ int main(int argc, char **argv)
 	} makers[] = {
 		{ "fuzz_validate", seed_validate }, { "fuzz_gguf", seed_gguf },
 		{ "fuzz_program", seed_program }, { "fuzz_tokenizer", seed_tokenizer },
+		{ "fuzz_stream", seed_stream }, { "fuzz_vfio_user", seed_vfio_user },
 	};
 
 	if (argc != 3) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a job costs: N jobs (10000) that do nothing, each submitted and waited for, then N in flight at
- * once. Prints one line of JSON, beside what debugfs says a bare round trip costs.
+ * What a job costs: N jobs (10000) that do nothing, each submitted and waited for, then N in flight
+ * at once. Prints one line of JSON, beside what debugfs says a bare round trip costs.
  */
 #include "guest.h"
 

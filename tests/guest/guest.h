@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the in-guest tests share: opening the device, ioctls that return 0 or -errno, streams put
- * together by hand, syncobjs. A test is a program: exit status 0 passed, 77 skipped (the last line it
- * printed says why), else failed. The first failed check ends it.
+ * together by hand, syncobjs. A test is a program: exit status 0 passed, 77 skipped (the last line
+ * it printed says why), else failed. The first failed check ends it.
  */
 #ifndef GUEST_H
 #define GUEST_H
@@ -163,7 +163,7 @@ static UNUSED int bo_close(int fd, uint32_t bo)
 	return nib_ioctl(fd, DRM_IOCTL_GEM_CLOSE, &args);
 }
 
-/* Maps a buffer; -errno in *error, or NULL to fail the test. */
+/* Maps a buffer for the CPU. */
 static UNUSED void *bo_map(int fd, uint32_t bo, uint64_t size)
 {
 	struct nib_bo_mmap_offset args = { .handle = bo };
@@ -234,7 +234,7 @@ struct stream {
 	uint32_t count;
 };
 
-/* Appends a packet: @words words behind the header; bit i of @argmask makes word i + 1 an argument. */
+/* Appends a packet of @words words and a header; bit i of @argmask: word i + 1 is an argument. */
 static UNUSED void packet(struct stream *s, uint16_t op, uint32_t argmask, unsigned int words, ...)
 {
 	unsigned int i;

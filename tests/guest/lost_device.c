@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The device disappears in the middle of a job: its process is killed by whoever started this guest,
- * once the file that the argument names is there. Fences end with ENODEV, calls say ENODEV, and
- * nothing hangs. Not part of run-all: it needs a guest of its own.
+ * The device disappears in the middle of a job: its process is killed by whoever started this
+ * guest, once the file that the argument names is there. Fences end with ENODEV, calls say ENODEV,
+ * and nothing hangs. Not part of run-all: it needs a guest of its own.
  */
 #include "guest.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Every ioctl, every way to get it wrong that its header names, and the errno that it names for it. */
+/* Every ioctl, every way to get it wrong that nib_drm.h names, and the errno that it says. */
 #include "guest.h"
 
 #include <sys/wait.h>
@@ -38,6 +38,9 @@ static void check_bo(void)
 	EXPECT(bo_create(g.fd, 0, NIB_BO_HBM, &bo), -EINVAL);
 	EXPECT(bo_create(g.fd, UINT64_MAX, NIB_BO_HBM, &bo), -EINVAL);
 	EXPECT(bo_create(g.fd, UINT64_MAX - 4094, NIB_BO_HOST, &bo), -EINVAL);
+	EXPECT(bo_create(g.fd, 1ull << 46, NIB_BO_HOST, &bo), -ENOMEM);
+	EXPECT(bo_create(g.fd, 1ull << 46, NIB_BO_HBM, &bo), -ENOSPC);
+	EXPECT(bo_create(g.fd, 1ull << 46, NIB_BO_SRAM, &bo), -ENOSPC);
 	EXPECT(nib_ioctl(g.fd, DRM_IOCTL_NIB_BO_MMAP_OFFSET, &a), -ENOENT);
 	a.pad = 1;
 	EXPECT(nib_ioctl(g.fd, DRM_IOCTL_NIB_BO_MMAP_OFFSET, &a), -EINVAL);
@@ -82,7 +85,8 @@ static void check_bind(void)
 	EXPECT(MAP(.size = UINT64_MAX - 4095), -EINVAL);
 	/* Only a map takes a buffer; SYNC_ONLY takes nothing. */
 	EXPECT(MAP(.flags = NIB_VM_BIND_OP_UNMAP), -EINVAL);
-	EXPECT(MAP(.flags = NIB_VM_BIND_OP_UNMAP | NIB_VM_BIND_OP_READONLY, .bo_handle = 0), -EINVAL);
+	EXPECT(MAP(.flags = NIB_VM_BIND_OP_UNMAP | NIB_VM_BIND_OP_READONLY, .bo_handle = 0),
+	       -EINVAL);
 	EXPECT(MAP(.flags = NIB_VM_BIND_OP_SYNC_ONLY, .bo_handle = 0), -EINVAL);
 	OK(MAP(.flags = NIB_VM_BIND_OP_SYNC_ONLY, .bo_handle = 0, .va = 0, .size = 0));
 	/* Syncs want an asynchronous bind. */
@@ -137,7 +141,8 @@ static void check_queue(void)
 	pid = fork();
 	if (!pid) {
 		CHECK(!setuid(1000));
-		EQUAL(query_device(g.fd).priorities, 1 << NIB_PRIORITY_LOW | 1 << NIB_PRIORITY_NORMAL);
+		EQUAL(query_device(g.fd).priorities,
+		      1 << NIB_PRIORITY_LOW | 1 << NIB_PRIORITY_NORMAL);
 		OK(queue(g.vm, NIB_PRIORITY_NORMAL, 0, 0, 0));
 		EXPECT(queue(g.vm, NIB_PRIORITY_HIGH, 0, 0, 0), -EACCES);
 		EXPECT(queue(g.vm, NIB_PRIORITY_REALTIME, 0, 0, 0), -EACCES);
@@ -178,7 +183,8 @@ static void check_submit(void)
 	EXPECT(SUBMIT(SYNCS(NIB_SYNC_WAIT, 4242, 0)), -ENOENT);
 	EXPECT(SUBMIT(SYNCS(NIB_SYNC_WAIT, sync, 0)), -EINVAL);
 	EXPECT(SUBMIT(SYNCS(NIB_SYNC_SIGNAL, sync, 0); job.syncs.array = 8), -EFAULT);
-	EXPECT(SUBMIT(SYNCS(NIB_SYNC_SIGNAL, sync, 0); job.syncs.count = NIB_MAX_ARRAY + 1), -EINVAL);
+	EXPECT(SUBMIT(SYNCS(NIB_SYNC_SIGNAL, sync, 0); job.syncs.count = NIB_MAX_ARRAY + 1),
+	       -EINVAL);
 	EXPECT(SUBMIT(SYNCS(NIB_SYNC_SIGNAL, sync, 0); job.syncs.stride = 8), -EINVAL);
 
 	/* Of another VM. */
@@ -194,7 +200,7 @@ static void check_submit(void)
 	}
 	OK(vm_destroy(g.fd, vm2));
 
-	/* Growth: longer elements are fine as long as what we do not know is zero; shorter ones are not. */
+	/* Growth: longer elements are fine if what the driver does not know is zero. */
 	memcpy(wide, &good, sizeof(good));
 	a.jobs = (struct nib_obj_array){ sizeof(wide), 1, (uintptr_t)wide };
 	OK(nib_ioctl(g.fd, DRM_IOCTL_NIB_SUBMIT, &a));
@@ -220,7 +226,8 @@ static void check_short_struct(void)
 	OK(nib_ioctl(g.fd, DRM_IOWR(DRM_COMMAND_BASE + NIB_IOCTL_VM_CREATE, uint32_t), &a.flags));
 	/* Its id did not fit; it is 2 since there is one. */
 	OK(vm_destroy(g.fd, 2));
-	EXPECT(nib_ioctl(g.fd, DRM_IOWR(DRM_COMMAND_BASE + 0x40, struct nib_vm_create), &a), -EINVAL);
+	EXPECT(nib_ioctl(g.fd, DRM_IOWR(DRM_COMMAND_BASE + 0x40, struct nib_vm_create), &a),
+	       -EINVAL);
 }
 
 /* Handles of one client mean nothing to another. */

@@ -5,7 +5,7 @@
 #define VA_A	0x100000000ull
 #define VA_B	0x200000000ull
 
-/* Memory comes zeroed though its last owner left something: small ones and large ones differ inside. */
+/* Memory comes zeroed though its last owner left something. */
 static void check_zeroed(struct guest *g, uint64_t size, uint32_t flags)
 {
 	unsigned int round;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Closing the file, or destroying the queue, while jobs run, wait on the device and wait in the kernel:
- * fences that live on elsewhere end with ECANCELED, and everything that was held comes back.
+ * Closing the file, or destroying the queue, while jobs run, wait on the device and wait in the
+ * kernel: fences that live on elsewhere end with ECANCELED, and everything that was held comes
+ * back.
  */
 #include "guest.h"
 
@@ -31,7 +32,7 @@ static int sync_file_status(int file)
 
 enum way { CLOSE_FILE, DESTROY_QUEUE };
 
-/* Jobs that never end by themselves: one runs, the next are behind it, one waits for it elsewhere. */
+/* Jobs that never end by themselves: one runs, one is behind it, one waits in another queue. */
 static void start(struct guest *g, int *files)
 {
 	uint32_t second, hold, after, i, fence[3];

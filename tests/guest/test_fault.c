@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A job that faults: its fence carries the error, its queue is dead and says why, jobs behind it are
- * dropped, other queues, and other VMs' queues, go on.
+ * A job that faults: its fence carries the error, its queue is dead and says why, jobs behind it
+ * are dropped, other queues, and other VMs' queues, go on.
  */
 #include "guest.h"
 
@@ -61,7 +61,9 @@ static void check_arguments(void)
 {
 	uint64_t args[2] = { VA + 2, 1 };
 	struct nib_sync_op sync = { .flags = NIB_SYNC_SIGNAL, .handle = syncobj(g.fd) };
-	struct nib_job job = { .nargs = 2, .args = (uintptr_t)args, .syncs = NIB_OBJ_ARRAY(1, &sync) };
+	struct nib_job job = {
+		.nargs = 2, .args = (uintptr_t)args, .syncs = NIB_OBJ_ARRAY(1, &sync),
+	};
 	struct nib_queue_get_state state;
 	struct stream s = { 0 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* fdinfo: the keys are there, times only grow and survive their queues, memory is what was allocated. */
+/* fdinfo: keys, times that only grow and outlive their queues, memory as it was allocated. */
 #include "guest.h"
 
 static struct guest g;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What one client may have: as many as the query says, EMFILE after that, and all of it again later. */
+/* What one client may have: as many as the query says, then EMFILE, and as many again later. */
 #include "guest.h"
 
 int main(void)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Queries: sizes, values that make sense, and the growth rules for callers older and newer than us. */
+/* Queries: sizes, values that make sense, and callers older and newer than the driver. */
 #include "guest.h"
 
 static int query(int fd, uint32_t type, uint32_t *size, void *pointer)

@@ -36,7 +36,8 @@ static uint32_t copy(unsigned int from, unsigned int to)
 	return stream_create(g.fd, g.vm, &s);
 }
 
-static struct nib_job job(uint32_t queue, uint32_t stream, struct nib_sync_op *syncs, uint32_t count)
+static struct nib_job job(uint32_t queue, uint32_t stream, struct nib_sync_op *syncs,
+			  uint32_t count)
 {
 	struct nib_job j = { .queue_id = queue, .stream_id = stream };
 
@@ -124,7 +125,7 @@ static void check_one_call(bool timeline)
 	drmSyncobjDestroy(g.fd, b);
 }
 
-/* A wait for a point that nobody has promised is refused; the library waits until it is available. */
+/* A wait for a point that nobody has promised is refused; users wait until it is available. */
 static void check_wait_before_signal(void)
 {
 	uint32_t t = syncobj(g.fd), done = syncobj(g.fd);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The driver is unbound from the device, and bound again, while a client has work in flight, mappings
- * and files: fences end with ENODEV, its ioctls fail, its mappings fault, and the next client finds a
- * device as new.
+ * The driver is unbound from the device, and bound again, while a client has work in flight,
+ * mappings and files: fences end with ENODEV, its ioctls fail, its mappings fault, and the next
+ * client finds a device as new.
  */
 #include "guest.h"
 
@@ -75,7 +75,9 @@ static void check_unbind(const char *bdf)
 
 	for (i = 0; i < 2; i++) {
 		struct sync_fence_info info = { 0 };
-		struct sync_file_info file = { .num_fences = 1, .sync_fence_info = (uintptr_t)&info };
+		struct sync_file_info file = {
+			.num_fences = 1, .sync_fence_info = (uintptr_t)&info,
+		};
 
 		CHECK(!ioctl(files[i], SYNC_IOC_FILE_INFO, &file));
 		EXPECT(info.status, -ENODEV);
@@ -89,6 +91,8 @@ static void check_unbind(const char *bdf)
 		FAIL("HBM of an unbound device can still be written");
 	}
 	signal(SIGBUS, SIG_DFL);
+	/* Host memory is not. */
+	EQUAL(map[0], 5);
 	munmap((void *)hbm, 64 * KIB);
 	munmap(map, MIB);
 	close(g.fd);

@@ -3,8 +3,9 @@
  * Binds, checked by what the device then reads and writes: map, partial unmap, replace, 64K and 2M
  * leaves that are cut, read-only maps.
  *
- * A buffer holds its own page numbers, so that whatever address the device reads tells which page is
- * mapped there. A read where nothing is mapped must fault; that kills its queue, so each gets its own.
+ * A buffer holds its own page numbers, so that whatever address the device reads tells which page
+ * is mapped there. A read where nothing is mapped must fault; that kills its queue, so each gets
+ * its own.
  */
 #include "guest.h"
 
@@ -43,7 +44,8 @@ static void expect_page(uint64_t va, uint32_t page, int line)
 	uint32_t got = device_read(va, &error);
 
 	if (error || got != page)
-		FAIL("line %d: va %#" PRIx64 ": page %u (error %d), not %u", line, va, got, error, page);
+		FAIL("line %d: va %#" PRIx64 ": page %u (error %d), not %u", line, va, got, error,
+		     page);
 }
 
 static void expect_hole(uint64_t va, int line)

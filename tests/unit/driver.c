@@ -196,13 +196,14 @@ void driver_map(struct driver *d, uint32_t context, uint64_t va, enum nib_mem me
 
 	leaf |= page == NIB_PAGE_2M ? NIB_PTE_BLOCK : page == NIB_PAGE_64K ? NIB_PTE_64K : 0;
 	for (uint64_t at = 0; at < bytes; at += step)
-		*driver_pte(d, context, va + at, page == NIB_PAGE_2M) = (address + at) | leaf;
+		__atomic_store_n(driver_pte(d, context, va + at, page == NIB_PAGE_2M),
+				 (address + at) | leaf, __ATOMIC_RELAXED);
 }
 
 void driver_unmap(struct driver *d, uint32_t context, uint64_t va, uint64_t bytes)
 {
 	for (uint64_t at = 0; at < bytes; at += NIB_PAGE_4K)
-		*driver_pte(d, context, va + at, 0) = 0;
+		__atomic_store_n(driver_pte(d, context, va + at, 0), 0, __ATOMIC_RELAXED);
 	driver_write(d, NIB_REG_TLB_INVALIDATE, context);
 }
 

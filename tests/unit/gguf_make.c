@@ -166,7 +166,10 @@ static void put_block(struct build *b, uint32_t type)
 
 static void add(struct build *b, const char *name, uint64_t k, uint64_t rows, uint32_t type)
 {
-	uint64_t block = type == NVFP4 ? 64 : type == MXFP4 || type == Q8_0 || type == Q4_0 ? 32 : 1, i;
+	uint64_t block = type == NVFP4					 ? 64
+			 : type == MXFP4 || type == Q8_0 || type == Q4_0 ? 32
+									 : 1,
+		 i;
 
 	gguf_pad(&b->data, 32);
 	gguf_tensor(&b->dir, name, k, rows, type, b->data.bytes);
@@ -243,7 +246,8 @@ void gguf_llama(struct gguf_make *g, const struct gguf_llama *m)
 	add(&b, "token_embd.weight", m->dim, m->vocab, m->head_type);
 	if (m->rope_freqs) {
 		gguf_pad(&b.data, 32);
-		gguf_tensor(&b.dir, "rope_freqs.weight", m->dim / m->heads / 2, 0, F32, b.data.bytes);
+		gguf_tensor(&b.dir, "rope_freqs.weight", m->dim / m->heads / 2, 0, F32,
+			    b.data.bytes);
 		for (i = 0; i < m->dim / m->heads / 2; i++)
 			gguf_f32(&b.data, 1 + (float)i);
 		b.tensors++;

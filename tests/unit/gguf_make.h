@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Writes GGUF files into memory, good and bad ones, for tests. Nothing is checked: that is the point.
+ * Writes GGUF files into memory, good and bad ones, for tests. Nothing is checked: that is the
+ * point.
  */
 #ifndef GGUF_MAKE_H
 #define GGUF_MAKE_H

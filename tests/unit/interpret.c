@@ -44,9 +44,12 @@ static const char *gather(const uint64_t *w)
 			slow_row_decode(p.fmt, (const uint8_t *)(uintptr_t)p.table +
 					index * p.table_pitch, p.width, x);
 		for (i = 0; i < p.width; i++)
-			dst[i] = (float)((double)real(p.alpha) * (p.layout == NIB_LAYOUT_ROWS ? x[i] :
-					 slow_panel(p.fmt, (const uint8_t *)(uintptr_t)p.table,
-						    p.width, index, i)));
+			dst[i] = (float)((double)real(p.alpha) *
+					 (p.layout == NIB_LAYOUT_ROWS
+						  ? x[i]
+						  : slow_panel(p.fmt,
+							       (const uint8_t *)(uintptr_t)p.table,
+							       p.width, index, i)));
 	}
 	free(x);
 	return NULL;
@@ -165,7 +168,8 @@ static const char *attention(const uint64_t *w)
 
 			for (i = 0, max = -INFINITY; i < n; i++) {
 				for (d = 0, sum = 0; d < p.head_dim; d++)
-					sum += (double)q[h * p.head_dim + d] * k[i * width + at + d];
+					sum += (double)q[h * p.head_dim + d] *
+					       k[i * width + at + d];
 				s[i] = sum * (double)real(p.scale);
 				max = s[i] > max ? s[i] : max;
 			}
@@ -196,8 +200,9 @@ static uint64_t element(const struct vec *v, uint32_t o, uint64_t i0, uint64_t i
 {
 	const struct nib_vec_operand *x = &v->operand[o];
 
-	return x->addr + (uint64_t)((int64_t)i0 * x->stride0 + (int64_t)i1 * x->stride1 +
-				    (int64_t)j * x->stride_n * (int64_t)(nib_format_bits(x->fmt) / 8));
+	return x->addr +
+	       (uint64_t)((int64_t)i0 * x->stride0 + (int64_t)i1 * x->stride1 +
+			  (int64_t)j * x->stride_n * (int64_t)(nib_format_bits(x->fmt) / 8));
 }
 
 static const char *step(struct vec *v, const struct nib_vec_insn *in, uint64_t i0, uint64_t i1)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A stream interpreter for tests of the compiler: the packets of uapi/nib_isa.h in double precision,
- * over plain memory, addresses being host pointers. Slow and obvious; not the device, and it makes
+ * A stream interpreter for tests of the compiler: the packets of uapi/nib_isa.h in double
+ * precision, over plain memory, addresses being host pointers. Slow and obvious; not the device, and it makes
  * no promise about the last bits.
  */
 #ifndef INTERPRET_H

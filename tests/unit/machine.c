@@ -18,7 +18,8 @@ static void compile(const char *model, const void *data, size_t bytes,
 	ck_assert_int_ge(fd, 0);
 	close(fd);
 	ck_assert_int_eq(accel_compile_create(options, &c), 0);
-	err = data ? accel_compile_load_memory(c, model, data, bytes) : accel_compile_load(c, model);
+	err = data ? accel_compile_load_memory(c, model, data, bytes)
+		   : accel_compile_load(c, model);
 	ck_assert_msg(!err, "%s", accel_compile_error(c));
 	err = accel_compile_write(c, path);
 	ck_assert_msg(!err, "%s", accel_compile_error(c));

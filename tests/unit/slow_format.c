@@ -22,7 +22,8 @@ static int man_bits(uint32_t fmt)
 static double element(uint32_t fmt, uint32_t code)
 {
 	int bits = (int)nib_format_bits(fmt), man = man_bits(fmt);
-	int bias = (1 << (bits - 1 - man - 1)) - 1, exp = code >> man & ((1 << (bits - 1 - man)) - 1);
+	int bias = (1 << (bits - 1 - man - 1)) - 1,
+	    exp = code >> man & ((1 << (bits - 1 - man)) - 1);
 	double frac = (double)(code & ((1u << man) - 1)) / (1 << man);
 	double value = exp ? ldexp(1 + frac, exp - bias) : ldexp(frac, 1 - bias);
 
@@ -216,7 +217,8 @@ void slow_row_decode(uint32_t fmt, const uint8_t *row, uint64_t k, double *x)
 		for (t = 0; t < nib_format_terms(fmt); t++) {
 			const uint8_t *from = row + t * term;
 
-			code = nib_format_bits(fmt) == 8 ? from[i] : from[i / 2] >> (i % 2 * 4) & 15;
+			code = nib_format_bits(fmt) == 8 ? from[i]
+							 : from[i / 2] >> (i % 2 * 4) & 15;
 			x[i] += slow_element(fmt, code) * slow_scale(fmt, from[data + i / block]) *
 				(double)global;
 		}

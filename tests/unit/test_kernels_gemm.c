@@ -191,8 +191,9 @@ START_TEST(gemm_flush_border)
 		float a;
 		float result;
 	} cases[] = {
-		{ 0x1p-76f, 0x1p-126f }, { 0x1.fcp-76f, 0x1p-126f }, { 0x1p-75f, 0x1p-126f },
-		{ 0x1.02p-75f, 0.0f }, { 0x1p-74f, 0.0f }, { 0x1p-50f, 0.0f }, { 0x1p-49f, -0x1p-126f },
+		{0x1p-76f, 0x1p-126f},	{0x1.fcp-76f, 0x1p-126f}, {0x1p-75f, 0x1p-126f},
+		{0x1.02p-75f, 0.0f},	{0x1p-74f, 0.0f},	  {0x1p-50f, 0.0f},
+		{0x1p-49f, -0x1p-126f},
 	};
 	uint16_t a[32] __attribute__((aligned(16))) = { 0 };
 	uint8_t *w = fixture_alloc(nib_panels_bytes(NIB_FMT_BF16, 1, 32));

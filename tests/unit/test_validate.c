@@ -572,6 +572,9 @@ START_TEST(arguments_only_where_the_isa_says)
 		}
 		ck_assert_uint_eq(verdict(&p, &info), NIB_VALID);
 		ck_assert_uint_eq(info.nargs, 42);
+		p.w[i] = NIB_ARG(0, 1);
+		ck_assert_uint_eq(verdict(&p, &info), NIB_VALID);
+		ck_assert_uint_eq(info.nargs, 1);
 		for (bit = 6; bit < 16; bit++) {
 			p.w[i] = NIB_ARG(0, 0) | 1u << bit;
 			expect(&p, NIB_INVALID_ARG, "%s word %u bit %u", packet_samples[_i].name, i,
@@ -648,8 +651,10 @@ START_TEST(packets_have_their_length)
 		check_that(validate_words(w, (length ? length : 1) + 1, &info) ==
 			   (length == words ? NIB_VALID : NIB_INVALID_LENGTH), "length %u", length);
 	}
-	w[0] |= 0xffff0000ull;
-	ck_assert_uint_eq(validate_words(w, NIB_MAX_PKT_WORDS, &info), NIB_INVALID_LENGTH);
+	for (uint32_t bit = 0; bit < 16; bit++) {
+		w[0] = base->w[0] ^ (1ull << (16 + bit));
+		ck_assert_uint_eq(validate_words(w, NIB_MAX_PKT_WORDS, &info), NIB_INVALID_LENGTH);
+	}
 }
 END_TEST
 
@@ -944,6 +949,8 @@ START_TEST(vec_counts)
 	ck_assert_uint_eq(validate_words(w, words, &info), NIB_INVALID_LENGTH);
 	w[3] = saved + (1ull << 32);
 	ck_assert_uint_eq(validate_words(w, words, &info), NIB_INVALID_LENGTH);
+	w[3] = saved | 1ull << 47;
+	ck_assert_uint_eq(validate_words(w, words, &info), NIB_INVALID_PROGRAM);
 	w[3] = saved | 0xffffull << 48;
 	ck_assert_uint_eq(validate_words(w, words, &info), NIB_INVALID_PROGRAM);
 	w[3] = saved | 0xffffull << 32;
