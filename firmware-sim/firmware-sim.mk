@@ -4,7 +4,7 @@
 include firmware-sim/kernels/kernels.mk
 
 NIBDEV_DIR := $(BUILD)/firmware-sim
-NIBDEV_OBJS := $(addprefix $(NIBDEV_DIR)/,builtin.o chip.o device.o regs.o \
+NIBDEV_OBJS := $(addprefix $(NIBDEV_DIR)/,builtin.o chip.o device.o regs.o pool.o \
 	hw_init.o hw_mem.o hw_mmu.o hw_timing.o \
 	hw_exec.o hw_exec_attention.o hw_exec_dma.o hw_exec_gemm.o hw_exec_vec.o \
 	fw_admin.o fw_boot.o fw_sched.o sha256.o \

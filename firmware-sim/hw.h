@@ -16,6 +16,7 @@
 #include "nib_device.h"
 #include "nib_isa.h"
 #include "nib_regs.h"
+#include "pool.h"
 
 #define NIB_MEMS 3 /* enum nib_mem */
 
@@ -146,6 +147,7 @@ struct nib_regs {
 struct nib_hw {
 	struct nib_chip chip;
 	const struct nib_kernels *kernels;
+	struct nib_pool *pool;		/* NULL: the executing thread works alone */
 	struct nib_host_ops ops;
 	void *host;
 

@@ -4,6 +4,7 @@
  * unit that executes it. Also the packets that need no unit: semaphores and timestamps. How units
  * work is in hw_exec_*.c, what a packet costs in hw_timing.c.
  */
+#include <fenv.h>
 #include <string.h>
 #include "hw_access.h"
 #include "nib_validate.h"
@@ -142,6 +143,7 @@ void nib_engine_execute(struct nib_hw *hw, struct nib_engine_command *command,
 {
 	__u64 w[NIB_MAX_PKT_WORDS];
 	struct nib_access a;
+	fenv_t env;
 
 	memset(result, 0, sizeof(*result));
 	a = (struct nib_access){
@@ -151,8 +153,12 @@ void nib_engine_execute(struct nib_hw *hw, struct nib_engine_command *command,
 		.context = command->context,
 		.status = NIB_ENGINE_OK,
 	};
+	/* Rounding and subnormals as the ISA has them, whatever the host program set. */
+	fegetenv(&env);
+	fesetenv(FE_DFL_ENV);
 	if (nib_access_point(&a) && resolve(&a, command, w))
 		dispatch(&a, w);
+	fesetenv(&env);
 	nib_arena_trim(&hw->arena);
 	result->status = a.status;
 	result->fault_va = a.fault_va;

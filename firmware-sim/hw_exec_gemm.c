@@ -11,6 +11,9 @@
 #define BLOCK_MACS (1ull << 28)
 /* A piece of W that one kernel call gets, where W is scattered. */
 #define SCATTERED_PANELS 1u
+/* From this size on, threads share a block. */
+#define PARALLEL_MACS (1ull << 18)
+#define PARTS_PER_THREAD 4u
 
 struct gemm {
 	struct nib_pkt_gemm p;
@@ -61,7 +64,53 @@ static bool gemm_epilogue(struct nib_access *a, const struct gemm *g, uint64_t r
 	return true;
 }
 
-/* rows x panels of the output, one kernel call. */
+/* A block cut into runs of panels: parts of different runs share nothing that is written. */
+struct gemm_parts {
+	struct nib_hw *hw;
+	struct nib_gemm_job job;
+	uint64_t panels;
+	uint64_t panel;		/* bytes of a panel of W */
+	uint64_t out_size;	/* bytes of an output element */
+	unsigned int parts;
+};
+
+static void gemm_part(void *arg, unsigned int part, unsigned int thread)
+{
+	const struct gemm_parts *g = arg;
+	uint64_t first = g->panels * part / g->parts, end = g->panels * (part + 1) / g->parts;
+	uint64_t column = first * NIB_PANEL_N;
+	struct nib_gemm_job job = g->job;
+
+	(void)thread;
+	job.w += first * g->panel;
+	job.out += column * g->out_size;
+	if (job.bias)
+		job.bias += column;
+	if (job.residual)
+		job.residual += column * 4;
+	if (end < g->panels)
+		job.n = (uint32_t)((end - first) * NIB_PANEL_N);
+	else
+		job.n -= (uint32_t)column;
+	g->hw->kernels->gemm(&job);
+}
+
+/* Several parts a thread, so that a thread that was held up leaves work to the others. */
+static void gemm_run(struct nib_access *a, const struct gemm *g, const struct nib_gemm_job *job,
+		     uint64_t panels)
+{
+	struct gemm_parts parts = {
+		.hw = a->hw, .job = *job, .panels = panels, .panel = g->panel,
+		.out_size = g->out_size, .parts = 1,
+	};
+	uint64_t most = nib_pool_threads(a->hw->pool) * PARTS_PER_THREAD;
+
+	if ((uint64_t)job->rows * job->n * job->k >= PARALLEL_MACS)
+		parts.parts = (unsigned int)(panels < most ? panels : most);
+	nib_pool_run(a->hw->pool, parts.parts, gemm_part, &parts);
+}
+
+/* rows x panels of the output, one kernel call or one a part. */
 static bool gemm_block(struct nib_access *a, const struct gemm *g, uint64_t row, uint64_t rows,
 		       uint64_t first, uint64_t panels)
 {
@@ -98,7 +147,7 @@ static bool gemm_block(struct nib_access *a, const struct gemm *g, uint64_t row,
 	job.out_fmt = g->p.out_fmt;
 	job.activation = g->p.activation;
 	job.alpha = nib_f32(g->p.alpha);
-	a->hw->kernels->gemm(&job);
+	gemm_run(a, g, &job, panels);
 	return nib_rows_commit(a, &out);
 }
 

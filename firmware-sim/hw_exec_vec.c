@@ -8,6 +8,12 @@
 #include <string.h>
 #include "hw_access.h"
 
+/* What a special function takes, in simple operations; from how much of it on threads share a packet;
+ * how much of it lies between safe points. */
+#define SPECIAL_WORK	8u
+#define PARALLEL_WORK	(1ull << 17)
+#define BLOCK_WORK	(1ull << 24)
+
 /**
  * struct operand - a tensor of the program.
  * @size: bytes of an element.
@@ -191,28 +197,144 @@ static bool program_step(struct nib_access *a, const struct program *g, uint64_t
 	return true;
 }
 
+/* Steps of a program whose operands are all direct; a thread has registers of its own. */
+struct program_parts {
+	struct nib_hw *hw;
+	const struct program *g;
+	uint64_t first;
+	uint64_t steps;
+	unsigned int parts;
+	float *regs;
+	size_t regs_floats;	/* of one thread */
+};
+
+static void program_part(void *arg, unsigned int part, unsigned int thread)
+{
+	const struct program_parts *p = arg;
+	const struct program *g = p->g;
+	uint64_t at = p->first + p->steps * part / p->parts;
+	uint64_t end = p->first + p->steps * (part + 1) / p->parts;
+	uint8_t *ptr[NIB_VEC_MAX_OPERANDS] = { NULL };
+	ptrdiff_t stride[NIB_VEC_MAX_OPERANDS] = { 0 };
+	uint32_t fmt[NIB_VEC_MAX_OPERANDS] = { 0 };
+	struct nib_vec_job job = {
+		.operand = ptr,
+		.stride = stride,
+		.fmt = fmt,
+		.insns = g->insns,
+		.regs = p->regs + thread * p->regs_floats,
+		.n_insns = g->p.n_insns,
+		.n = g->p.n,
+	};
+
+	for (; at < end; at++) {
+		int64_t i0 = (int64_t)(at / g->p.d1), i1 = (int64_t)(at % g->p.d1);
+
+		for (uint32_t i = 0; i < g->p.n_operands; i++) {
+			const struct operand *x = &g->operand[i];
+
+			fmt[i] = x->o.fmt;
+			stride[i] = (ptrdiff_t)x->o.stride_n * (ptrdiff_t)x->size;
+			if (x->direct)
+				ptr[i] = x->direct + i0 * x->o.stride0 + i1 * x->o.stride1;
+		}
+		p->hw->kernels->vec(&job);
+	}
+}
+
+/* Whether what @x writes in one step is touched by @y, itself included, in no other step. */
+static bool operand_is_apart(const struct program *g, const struct operand *x,
+			     const struct operand *y)
+{
+	int64_t reach0 = (int64_t)(g->p.d0 - 1), reach1 = (int64_t)(g->p.d1 - 1);
+	const uint8_t *x_end = x->direct + reach0 * x->o.stride0 + reach1 * x->o.stride1 + x->bytes;
+	const uint8_t *y_end = y->direct + reach0 * y->o.stride0 + reach1 * y->o.stride1 + y->bytes;
+	uint64_t stretch = (uint64_t)llabs((int64_t)(y->direct - x->direct)) +
+			   (x->bytes > y->bytes ? x->bytes : y->bytes);
+	uint64_t s0 = (uint64_t)x->o.stride0, s1 = (uint64_t)x->o.stride1;
+
+	if (y->direct >= x_end || x->direct >= y_end)
+		return true;
+	/* Else both walk side by side, and a step's stretch ends before the next one's begins. */
+	if (y->o.stride0 != x->o.stride0 || y->o.stride1 != x->o.stride1)
+		return false;
+	if (g->p.d1 > 1)
+		return stretch <= s1 && (g->p.d0 == 1 || nib_mul_sat(g->p.d1, s1) <= s0);
+	return stretch <= s0;
+}
+
+/* Steps may run at once if all operands are direct and no step touches what another one writes. */
+static bool program_is_parallel(const struct program *g)
+{
+	for (uint32_t i = 0; i < g->p.n_operands; i++) {
+		const struct operand *x = &g->operand[i];
+
+		if (x->access && (!x->direct || x->low < 0 || x->o.stride0 < 0 || x->o.stride1 < 0))
+			return false;
+	}
+	for (uint32_t i = 0; i < g->p.n_operands; i++)
+		for (uint32_t j = 0; j < g->p.n_operands; j++)
+			if ((g->operand[i].access & NIB_WRITE) && g->operand[j].access &&
+			    !operand_is_apart(g, &g->operand[i], &g->operand[j]))
+				return false;
+	return true;
+}
+
+/*
+ * Runs steps on all threads, with safe points in between, as long as mappings stay as they are.
+ * Returns how many steps are done; *ok is false when the packet must end.
+ */
+static uint64_t program_run_parallel(struct nib_access *a, struct program *g, bool *ok)
+{
+	unsigned int threads = nib_pool_threads(a->hw->pool);
+	uint64_t steps = g->p.d0 * g->p.d1, parks = a->hw->parks, work, block;
+	struct program_parts p = { .hw = a->hw, .g = g };
+
+	/* What one step takes, in simple operations. */
+	work = g->simple + SPECIAL_WORK * g->special + g->p.n;
+	if (threads < 2 || steps < 2 || nib_mul_sat(steps, work) < PARALLEL_WORK ||
+	    !program_is_parallel(g))
+		return 0;
+	p.regs_floats = ((size_t)g->p.n + 15) / 16 * 16 * NIB_VEC_REGS;
+	p.regs = nib_arena_get(&a->hw->arena, p.regs_floats * sizeof(float) * threads);
+	if (!p.regs)
+		return 0;
+	block = BLOCK_WORK / work + threads;
+	for (; p.first < steps; p.first += p.steps) {
+		if (parks != a->hw->parks)
+			break;
+		p.steps = block < steps - p.first ? block : steps - p.first;
+		p.parts = (unsigned int)(p.steps < threads * 4 ? p.steps : threads * 4);
+		nib_pool_run(a->hw->pool, p.parts, program_part, &p);
+		*ok = nib_access_point(a);
+		if (!*ok)
+			break;
+	}
+	return p.first;
+}
+
 static bool program_run(struct nib_access *a, struct program *g)
 {
 	struct nib_arena_mark start = nib_arena_mark(&a->hw->arena);
-	uint64_t parks = a->hw->parks;
+	uint64_t parks = a->hw->parks, at;
+	bool ok = true;
 
 	for (uint32_t i = 0; i < g->p.n_operands; i++)
 		operand_direct(a, g, &g->operand[i]);
-	for (uint64_t i0 = 0; i0 < g->p.d0; i0++) {
-		for (uint64_t i1 = 0; i1 < g->p.d1; i1++) {
-			if (!program_step(a, g, i0, i1) || !nib_access_point(a))
-				return false;
-			nib_arena_release(&a->hw->arena, start);
-			if (parks == a->hw->parks)
-				continue;
+	at = program_run_parallel(a, g, &ok);
+	nib_arena_release(&a->hw->arena, start);
+	for (; ok && at < g->p.d0 * g->p.d1; at++) {
+		if (parks != a->hw->parks) {
 			parks = a->hw->parks;
 			a->quiet = true;
 			for (uint32_t i = 0; i < g->p.n_operands; i++)
 				operand_direct(a, g, &g->operand[i]);
 			a->quiet = false;
 		}
+		ok = program_step(a, g, at / g->p.d1, at % g->p.d1) && nib_access_point(a);
+		nib_arena_release(&a->hw->arena, start);
 	}
-	return true;
+	return ok;
 }
 
 bool nib_exec_vec(struct nib_access *a, const __u64 *w)

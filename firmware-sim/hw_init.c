@@ -83,8 +83,10 @@ int nib_hw_init(struct nib_hw *hw, const struct nib_device_config *config, char 
 	err = hbm_init(hw);
 	if (!err)
 		err = sram_init(hw);
+	if (!err)
+		err = nib_pool_create(config->threads, &hw->pool);
 	if (err) {
-		snprintf(error, error_bytes, "%s: cannot reserve its memories: errno %d",
+		snprintf(error, error_bytes, "%s: cannot get its memories or threads: errno %d",
 			 hw->chip.name, -err);
 		nib_hw_destroy(hw);
 		return -ENOMEM;
@@ -95,6 +97,7 @@ int nib_hw_init(struct nib_hw *hw, const struct nib_device_config *config, char 
 
 void nib_hw_destroy(struct nib_hw *hw)
 {
+	nib_pool_destroy(hw->pool);
 	if (hw->hbm)
 		munmap(hw->hbm, hw->chip.mem[NIB_MEM_HBM].bytes);
 	if (hw->sram)
@@ -102,6 +105,7 @@ void nib_hw_destroy(struct nib_hw *hw)
 	if (hw->hbm_fd >= 0)
 		close(hw->hbm_fd);
 	nib_arena_destroy(&hw->arena);
+	hw->pool = NULL;
 	hw->hbm = NULL;
 	hw->sram = NULL;
 	hw->hbm_fd = -1;

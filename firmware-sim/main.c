@@ -26,6 +26,7 @@ struct options {
 	const char *socket;
 	const char *chip;
 	const char *kernels;
+	unsigned int threads;
 	int level;
 	bool once;
 };
@@ -63,6 +64,7 @@ static const char usage[] =
 	"  --socket PATH     where to listen; a stale socket is replaced\n"
 	"  --chip NAME|FILE  small (default), edge, maia200-class, or a chip file\n"
 	"  --kernels NAME    scalar, avx2, avx512; default: the best of this processor\n"
+	"  --threads N       that compute at once (default: one a processor)\n"
 	"  --log LEVEL       error, warning (default), info or debug\n"
 	"  --once            end after the first client\n"
 	"  --help            this text\n"
@@ -338,6 +340,7 @@ static int server_create(struct sim *sim, struct nib_vfio_user **server)
 	struct nib_vfio_config config = {
 		.chip = sim->options.chip,
 		.kernels = sim->options.kernels,
+		.threads = sim->options.threads,
 		.kick = runner_kick,
 		.log = sim_log,
 		.arg = sim,
@@ -470,14 +473,17 @@ static int options_parse(int argc, char **argv, struct options *o)
 		{ "socket", required_argument, NULL, 's' },
 		{ "chip", required_argument, NULL, 'c' },
 		{ "kernels", required_argument, NULL, 'k' },
+		{ "threads", required_argument, NULL, 't' },
 		{ "log", required_argument, NULL, 'l' },
 		{ "once", no_argument, NULL, 'o' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
+	char *end;
 	int option;
 
 	*o = (struct options){ .chip = "small", .level = 4 };
+	o->threads = (unsigned int)sysconf(_SC_NPROCESSORS_ONLN);
 	while ((option = getopt_long(argc, argv, "", table, NULL)) != -1) {
 		switch (option) {
 		case 's':
@@ -488,6 +494,13 @@ static int options_parse(int argc, char **argv, struct options *o)
 			break;
 		case 'k':
 			o->kernels = optarg;
+			break;
+		case 't':
+			o->threads = (unsigned int)strtoul(optarg, &end, 10);
+			if (*end || o->threads < 1 || o->threads > 256) {
+				fprintf(stderr, "nib-sim: --threads %s: not 1 to 256\n", optarg);
+				return 2;
+			}
 			break;
 		case 'l':
 			o->level = level_parse(optarg);

@@ -4,7 +4,8 @@
  * in-process transport drives. Both see exactly what a PCI driver sees: BARs, DMA and interrupts.
  *
  * Threading: nib_device_read/write may be called from one thread while another one is in
- * nib_device_run(); the device locks what they share. The library starts no thread.
+ * nib_device_run(); the device locks what they share. The library starts no thread unless the
+ * configuration asks for some; those work inside nib_device_run() and sleep outside of it.
  */
 #ifndef NIB_DEVICE_H
 #define NIB_DEVICE_H
@@ -35,12 +36,15 @@ struct nib_host_ops {
  * struct nib_device_config - how to make a device.
  * @chip: path of a chip file, or the name of a built-in chip ("small", "edge", "maia200-class").
  * @kernels: name of a kernel table, or NULL for the best.
+ * @threads: that compute at once, the caller of nib_device_run() included; 0 for 1. Results do not
+ *	depend on it.
  * @ops: the machine; copied.
  * @host: first argument of the operations.
  */
 struct nib_device_config {
 	const char *chip;
 	const char *kernels;
+	unsigned int threads;
 	struct nib_host_ops ops;
 	void *host;
 };

@@ -571,6 +571,7 @@ int nib_vfio_user_create(const struct nib_vfio_config *config, char *error, size
 	struct nib_device_config device = {
 		.chip = config->chip,
 		.kernels = config->kernels,
+		.threads = config->threads,
 		.ops = {
 			.dma = host_dma,
 			.irq = host_irq,

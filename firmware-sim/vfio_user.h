@@ -110,12 +110,14 @@ struct vfio_user_region_access {
  * struct nib_vfio_config - how to make a server.
  * @chip: as nib_device_config.
  * @kernels: as nib_device_config.
+ * @threads: as nib_device_config.
  * @kick: as nib_host_ops, with @arg. May be NULL.
  * @log: as nib_host_ops, with @arg. May be NULL.
  */
 struct nib_vfio_config {
 	const char *chip;
 	const char *kernels;
+	unsigned int threads;
 	void (*kick)(void *arg);
 	void (*log)(void *arg, int level, const char *line);
 	void *arg;

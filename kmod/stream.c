@@ -71,6 +71,24 @@ static int nib_stream_upload(struct nib_stream *stream, const u64 *data, u32 byt
 			    stream->range.offset, bytes, stream->nargs);
 }
 
+/* Lets users see it, unless their VM has gone meanwhile. */
+static int nib_stream_publish(struct nib_stream *stream)
+{
+	struct xarray *streams = &stream->vm->streams;
+	int ret = -ENOENT;
+
+	xa_lock(streams);
+	if (!stream->vm->closed) {
+		/* Others may destroy it at once, so the caller gets a reference of its own. */
+		nib_stream_get(stream);
+		/* Cannot fail: the slot is reserved. */
+		__xa_store(streams, stream->id, stream, GFP_NOWAIT);
+		ret = 0;
+	}
+	xa_unlock(streams);
+	return ret;
+}
+
 /**
  * nib_stream_create - place a stream and give it an id of its VM.
  * @vm: VM.
@@ -78,8 +96,8 @@ static int nib_stream_upload(struct nib_stream *stream, const u64 *data, u32 byt
  * @bytes: its size.
  * @nargs: arguments that it needs.
  *
- * Returns the stream, which the caller puts, or an ERR_PTR: -EMFILE if there are too many, -ENOSPC,
- * -ENOMEM, -ENODEV, -EIO.
+ * Returns the stream, which the caller puts, or an ERR_PTR: -EMFILE if there are too many, -ENOENT if
+ * the VM is closed, -ENOSPC, -ENOMEM, -ENODEV, -EIO.
  */
 struct nib_stream *nib_stream_create(struct nib_vm *vm, const u64 *data, u32 bytes, u32 nargs)
 {
@@ -102,11 +120,13 @@ struct nib_stream *nib_stream_create(struct nib_vm *vm, const u64 *data, u32 byt
 	ret = nib_stream_upload(stream, data, bytes);
 	if (ret)
 		goto err_id;
-	/* Others may destroy it at once, so the caller gets a reference of its own. */
-	nib_stream_get(stream);
-	xa_store(&vm->streams, stream->id, stream, GFP_KERNEL);
+	ret = nib_stream_publish(stream);
+	if (ret)
+		goto err_upload;
 	return stream;
 
+err_upload:
+	NIB_IPC_CALL(ndev, NIB_ADM_STREAM_DESTROY, vm->context, stream->id);
 err_id:
 	nib_vm_put(&stream->vm);
 	xa_erase(&vm->streams, stream->id);
@@ -148,6 +168,9 @@ void nib_vm_close_streams(struct nib_vm *vm)
 	struct nib_stream *stream;
 	unsigned long id;
 
+	xa_lock(&vm->streams);
+	vm->closed = true;
+	xa_unlock(&vm->streams);
 	xa_for_each(&vm->streams, id, stream) {
 		stream = nib_vm_close_stream(vm, id);
 		nib_stream_put(&stream);

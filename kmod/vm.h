@@ -39,7 +39,8 @@ struct nib_device;
  * @timeline: timeline of the binds' fences.
  * @sched: scheduler of the binds.
  * @entity: the only one of @sched.
- * @streams: streams by id.
+ * @streams: streams by id. Its lock also protects @closed.
+ * @closed: the handle is gone; no more streams.
  * @queues: handles of queues. Protected by nib_file.lock.
  * @release_work: frees it.
  */
@@ -53,6 +54,7 @@ struct nib_vm {
 	struct drm_gpu_scheduler sched;
 	struct drm_sched_entity entity;
 	struct xarray streams;
+	bool closed;
 	unsigned int queues;
 	struct work_struct release_work;
 };

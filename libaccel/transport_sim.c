@@ -188,10 +188,11 @@ static void sim_close(struct accel_device *device)
 	sim_memory_fini(sim);
 }
 
-static int start(struct sim_device *sim, const char *chip)
+static int start(struct sim_device *sim, const char *chip, uint32_t threads)
 {
 	struct nib_device_config config = {
 		.chip = chip ? chip : "small",
+		.threads = threads,
 		.ops = { .dma = sim_host_dma, .irq = on_irq, .kick = on_kick, .log = on_log },
 		.host = sim,
 	};
@@ -222,7 +223,7 @@ static int start(struct sim_device *sim, const char *chip)
 static int sim_open(struct accel_device *device, const struct accel_open_params *params)
 {
 	struct sim_device *sim = to_sim(device);
-	int err = start(sim, params->chip);
+	int err = start(sim, params->chip, params->threads);
 
 	if (!err)
 		err = sim_query(device);

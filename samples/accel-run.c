@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define SCORE_FLOATS	(16u << 20)	/* logits of one step while scoring */
 
@@ -39,6 +40,7 @@ static const char usage_text[] =
 	"  --transport T       auto (default), drm, sim or null\n"
 	"  --device PATH       device node, with drm\n"
 	"  --chip FILE         chip file or name, with sim and null (default: the program's)\n"
+	"  --threads N         that compute at once, with sim (default: one a processor)\n"
 	"  --no-sram-kv        keep all keys and values in HBM\n"
 	"\n"
 	"Output:\n"
@@ -115,7 +117,7 @@ static bool to_count(const char *text, uint64_t most, uint64_t *value)
 }
 
 enum { PROMPT = 256, PROMPT_FILE, SPECIAL, ECHO, TOKENS, TEMP, TOP_K, TOP_P, SEED, SCORE, LOGITS,
-       TRANSPORT, DEVICE, CHIP, NO_SRAM_KV, JSON, DIGEST, QUIET, HELP };
+       TRANSPORT, DEVICE, CHIP, THREADS, NO_SRAM_KV, JSON, DIGEST, QUIET, HELP };
 
 static const struct option long_options[] = {
 	{ "prompt", required_argument, NULL, PROMPT },
@@ -132,6 +134,7 @@ static const struct option long_options[] = {
 	{ "transport", required_argument, NULL, TRANSPORT },
 	{ "device", required_argument, NULL, DEVICE },
 	{ "chip", required_argument, NULL, CHIP },
+	{ "threads", required_argument, NULL, THREADS },
 	{ "no-sram-kv", no_argument, NULL, NO_SRAM_KV },
 	{ "json", no_argument, NULL, JSON },
 	{ "digest", no_argument, NULL, DIGEST },
@@ -177,6 +180,10 @@ static bool take_value(struct options *o, int option, const char *value)
 		ok = to_number(value, 0, 1, &number);
 		o->sampling.top_p = (float)number;
 		return ok;
+	case THREADS:
+		ok = to_count(value, 256, &count) && count;
+		o->threads = (uint32_t)count;
+		return ok;
 	case SEED:
 		return to_count(value, UINT64_MAX, &o->sampling.seed);
 	default:
@@ -190,6 +197,7 @@ static int parse(struct options *o, int argc, char **argv)
 	int c;
 
 	*o = (struct options){ .prompt = "", .tokens = 128, .sampling = { .top_p = 1 } };
+	o->threads = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		switch (c) {
@@ -238,6 +246,7 @@ static int load(struct run *r)
 	r->model = accel_program_model(r->program);
 	open.transport = r->o.transport;
 	open.path = r->o.device;
+	open.threads = r->o.threads;
 	open.chip = r->o.chip ? r->o.chip : accel_program_header(r->program)->chip;
 	ret = accel_open(&open, &r->device);
 	if (ret)

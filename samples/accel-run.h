@@ -15,6 +15,7 @@ struct options {
 	const char *logits;
 	const char *device;
 	const char *chip;
+	uint32_t threads;
 	enum accel_transport transport;
 	struct accel_sampling sampling;
 	uint32_t tokens;

@@ -58,6 +58,8 @@ enum accel_log_level {
  * @alloc: allocator: realloc(3) semantics, size 0 frees; NULL for the C library's.
  * @log: receives one line at a time, without newline; NULL for silence.
  * @user: first argument of the hooks.
+ * @threads: sim: threads that compute at once inside the library's calls, the caller's included;
+ *	0 for 1, which starts none. Results do not depend on it.
  */
 struct accel_open_params {
 	size_t struct_size;
@@ -67,6 +69,7 @@ struct accel_open_params {
 	void *(*alloc)(void *user, void *ptr, size_t size);
 	void (*log)(void *user, enum accel_log_level level, const char *line);
 	void *user;
+	uint32_t threads;
 };
 
 /**

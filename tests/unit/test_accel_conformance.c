@@ -196,10 +196,16 @@ static void test_buffer_nothing_lost(void)
 							  &big));
 			accel_buffer_destroy(big);
 		}
-		EXPECT_ERR(0, accel_device_query(rig.device, &info));
-		left[round] = info.hbm_free;
+		/* A driver may take a moment to put things away. */
+		for (i = 0; i < 100; i++) {
+			EXPECT_ERR(0, accel_device_query(rig.device, &info));
+			left[round] = info.hbm_free;
+			if (round < 2 || left[2] >= left[1])
+				break;
+			nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+		}
 	}
-	EXPECT(left[1] == left[2]);
+	EXPECT(left[2] >= left[1]);
 }
 
 /* Through every memory and back, over page sizes. */

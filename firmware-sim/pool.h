@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Threads that share the work of one packet. They belong to the device, sleep while it has nothing
+ * for them, and know nothing of packets: a caller hands in a function and a number of parts.
+ */
+#ifndef NIB_POOL_H
+#define NIB_POOL_H
+
+struct nib_pool;
+
+/**
+ * nib_pool_create - start threads.
+ * @threads: that work at once, the caller of nib_pool_run() included; 1 or less starts none.
+ *
+ * Returns 0, or -errno. With no threads to start *pool is NULL, which nib_pool_run() takes.
+ */
+int nib_pool_create(unsigned int threads, struct nib_pool **pool);
+void nib_pool_destroy(struct nib_pool *pool);
+
+/* How many threads work at once. */
+unsigned int nib_pool_threads(const struct nib_pool *pool);
+
+/* Calls @work once for each part 0..@parts - 1, on any thread, and returns when all are done. */
+void nib_pool_run(struct nib_pool *pool, unsigned int parts,
+		  void (*work)(void *arg, unsigned int part, unsigned int thread), void *arg);
+
+#endif
