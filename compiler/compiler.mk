@@ -56,13 +56,13 @@ $(BUILD)/accelc: $(BUILD)/compiler/accelc.o $(COMPILER_STREAM_OBJS) $(BUILD)/lib
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(COMPILER_LIBS)
 
 install-compiler: $(BUILD)/libaccel-compiler.so $(BUILD)/libaccel-compiler.a $(BUILD)/accelc
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR) $(DESTDIR)$(PREFIX)/include \
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR) $(DESTDIR)$(PREFIX)/include/accel \
 		$(DESTDIR)$(PREFIX)/share/nibble/chips $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 755 $(BUILD)/accelc $(DESTDIR)$(PREFIX)/bin/
 	install -m 755 $(BUILD)/libaccel-compiler.so $(DESTDIR)$(LIBDIR)/$(COMPILER_SONAME)
 	ln -sf $(COMPILER_SONAME) $(DESTDIR)$(LIBDIR)/libaccel-compiler.so
 	install -m 644 $(BUILD)/libaccel-compiler.a $(DESTDIR)$(LIBDIR)/
-	install -m 644 compiler/include/accel_compiler.h $(DESTDIR)$(PREFIX)/include/
+	install -m 644 compiler/include/accel_compiler.h $(DESTDIR)$(PREFIX)/include/accel/
 	install -m 644 compiler/accelc.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 $(COMPILER_CHIPS) $(DESTDIR)$(PREFIX)/share/nibble/chips/
 

@@ -39,3 +39,14 @@ $(BUILD)/nib_fw.bin: $(BUILD)/mkfw
 	$(Q)$(BUILD)/mkfw --version $(NIB_FW_VERSION) $@
 
 PROGRAMS += $(BUILD)/nib-sim $(BUILD)/nib_fw.bin $(BUILD)/mkfw $(BUILD)/libnibdev.a
+
+INSTALLS += install-device
+install-device: programs
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/firmware/nibble \
+		$(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/include/nibble
+	install -m 755 $(BUILD)/nib-sim $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(BUILD)/nib_fw.bin $(DESTDIR)$(PREFIX)/lib/firmware/nibble
+	install -m 644 firmware-sim/nib-sim.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 uapi/*.h firmware-sim/nib_device.h $(DESTDIR)$(PREFIX)/include/nibble
+
+.PHONY: install-device

@@ -96,8 +96,7 @@ install-libaccel: programs
 	ln -sf libaccel.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libaccel.so.0
 	ln -sf libaccel.so.0 $(DESTDIR)$(LIBDIR)/libaccel.so
 	install -m 644 $(BUILD)/libaccel.a $(ACCEL_DEVICE) $(DESTDIR)$(LIBDIR)
-	install -m 644 $(ACCEL_HEADERS) uapi/nib_isa.h uapi/nib_format.h uapi/nib_program.h \
-		uapi/nib_validate.h $(ACCEL_TO)/include/accel
+	install -m 644 $(ACCEL_HEADERS) $(ACCEL_TO)/include/accel
 	install -m 755 $(BUILD)/accel-info $(ACCEL_TO)/bin
 	install -m 644 $(BUILD)/man/*.1 $(ACCEL_TO)/share/man/man1
 	install -m 644 $(BUILD)/man/*.3 $(ACCEL_TO)/share/man/man3
