@@ -167,11 +167,13 @@ INLINE bool encode_term(const struct element *el, enum nib_scale_rule rule, cons
 	AC_CLONES static bool name(const float *x, float global, struct ac_unit *u)	\
 	{									\
 		float rest[32];							\
+		bool high, low;							\
 										\
 		(void)global;							\
 		memset(rest, 0, sizeof(rest));					\
-		return encode_term(&e4m3, rule, x, u->codes[0], u->scales[0], rest) & \
-		       encode_term(&e4m3, rule, rest, u->codes[1], u->scales[1], NULL); \
+		high = encode_term(&e4m3, rule, x, u->codes[0], u->scales[0], rest); \
+		low = encode_term(&e4m3, rule, rest, u->codes[1], u->scales[1], NULL); \
+		return high && low;						\
 	}
 
 MX_ENCODER(mxfp4_floor, e2m1, NIB_SCALE_FLOOR)

@@ -46,8 +46,12 @@ void nib_device_hold(struct nib_device *device)
 		pthread_cond_wait(&device->changed, &device->lock);
 }
 
-void nib_device_stop(struct nib_device *device)
+bool nib_device_stop(struct nib_device *device, enum nib_hang how)
 {
+	unsigned int hang = atomic_load(&device->hw.trouble.hang);
+
+	if (hang > (unsigned int)how + 1)
+		return false;
 	device->hold++;
 	device->abort = true;
 	atomic_store_explicit(&device->hw.attention, true, memory_order_release);
@@ -55,6 +59,8 @@ void nib_device_stop(struct nib_device *device)
 	while (device->busy)
 		pthread_cond_wait(&device->changed, &device->lock);
 	device->abort = false;
+	atomic_store(&device->hw.trouble.hang, 0);
+	return true;
 }
 
 void nib_device_release(struct nib_device *device)
@@ -104,6 +110,7 @@ int nib_device_create(const struct nib_device_config *config, char *error, size_
 		return err;
 	}
 	device->hw.park = device_park;
+	device->hw.trouble.enabled = config->inject;
 	device->fw.hw = &device->hw;
 	nib_fw_forget(&device->fw);
 	pthread_mutex_init(&device->control, NULL);
@@ -143,6 +150,7 @@ void nib_device_function_reset(struct nib_device *device)
 	device->fw.interrupts = 0;
 	memset(&device->hw.regs, 0, sizeof(device->hw.regs));
 	device->hw.regs.reset_count = count + 1;
+	atomic_store(&device->hw.trouble.poison, 0);
 	device->deferred = 0;
 	nib_mmu_invalidate(&device->hw.mmu, ~0u);
 	nib_meter_idle(&device->hw, nib_host_ns());
@@ -152,7 +160,7 @@ void nib_device_reset(struct nib_device *device)
 {
 	pthread_mutex_lock(&device->control);
 	pthread_mutex_lock(&device->lock);
-	nib_device_stop(device);
+	nib_device_stop(device, NIB_HANG_FUNCTION);
 	nib_device_function_reset(device);
 	nib_device_release(device);
 	pthread_mutex_unlock(&device->lock);

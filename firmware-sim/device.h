@@ -56,8 +56,11 @@ struct nib_device {
 
 /* From here to device_release() nothing moves: a packet has ended or is parked. */
 void nib_device_hold(struct nib_device *device);
-/* As above, but a packet that executes is ended: it retires as NIB_ENGINE_ABORTED. */
-void nib_device_stop(struct nib_device *device);
+/*
+ * As above, but a packet that executes is ended: it retires as NIB_ENGINE_ABORTED. False, and
+ * nothing held, where the engine hangs so that only more than @how would end it.
+ */
+bool nib_device_stop(struct nib_device *device, enum nib_hang how);
 void nib_device_release(struct nib_device *device);
 void nib_device_function_reset(struct nib_device *device);
 

@@ -106,6 +106,10 @@ void nib_fw_boot(struct nib_fw *fw)
 	nib_fw_forget(fw);
 	regs->fw_state = NIB_FW_BOOTING;
 	regs->fw_error = image_load(fw, &header, &payload);
+	if (fw->hw->trouble.boots) {
+		fw->hw->trouble.boots--;
+		regs->fw_error = NIB_FW_ERR_DIGEST;
+	}
 	if (regs->fw_error) {
 		regs->fw_state = NIB_FW_FAILED;
 		nib_hw_log(fw->hw, 4, "firmware refused, error %u", regs->fw_error);

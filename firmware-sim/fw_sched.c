@@ -413,6 +413,12 @@ void nib_fw_retire(struct nib_fw *fw, const struct nib_engine_command *command,
 	}
 	fw->epoch++;
 	fw->packets++;
+	if (result->ecc) {
+		nib_fw_event(fw, NIB_EVENT_ECC, id, (result->ecc & NIB_POISON_FATAL) != 0,
+			     result->ecc & ~(NIB_POISON_BYTES - 1));
+		if (!nib_fw_alive(fw))
+			return;
+	}
 	nib_meter_book(fw->hw, result);
 	job_account(queue, result);
 	if (result->status == NIB_ENGINE_ABORTED) {

@@ -144,6 +144,25 @@ struct nib_regs {
 	uint32_t reset_count;
 };
 
+/**
+ * struct nib_trouble - what tests have ordered, see NIB_REG_INJECT. Set by register writes while
+ * packets execute.
+ * @hang: 1 + enum nib_hang; 0 for none.
+ * @poison: HBM offset of a bad granule, | NIB_POISON_*; 0 for none.
+ * @boots: images still to be refused.
+ */
+struct nib_trouble {
+	bool enabled;
+	atomic_uint hang;
+	_Atomic uint64_t poison;
+	uint64_t address;
+	uint32_t boots;
+};
+
+#define NIB_POISON_BYTES	64ull
+#define NIB_POISON_CORRECTED	1ull
+#define NIB_POISON_FATAL	2ull
+
 struct nib_hw {
 	struct nib_chip chip;
 	const struct nib_kernels *kernels;
@@ -156,6 +175,7 @@ struct nib_hw {
 	uint8_t *sram;
 
 	struct nib_regs regs;
+	struct nib_trouble trouble;
 	struct nib_mmu mmu;
 	struct nib_arena arena;
 	struct nib_meter meter;
@@ -212,6 +232,7 @@ struct nib_engine_command {
  * @cycles: modelled.
  * @time_ps: modelled.
  * @energy_pj: modelled, static power of that time included.
+ * @ecc: HBM offset of a memory error that was met, | NIB_POISON_*; 0 for none.
  */
 struct nib_engine_result {
 	uint32_t status;
@@ -221,6 +242,7 @@ struct nib_engine_result {
 	uint64_t cycles;
 	uint64_t time_ps;
 	uint64_t energy_pj;
+	uint64_t ecc;
 };
 
 /* Executes one packet. The only port that takes long; needs no lock. */

@@ -15,6 +15,7 @@
  * struct nib_access - one packet at work.
  * @cost: grows with what it moves.
  * @quiet: what moves was booked before, or is booked otherwise.
+ * @ecc: see nib_engine_result.
  * @status: NIB_ENGINE_OK until something goes wrong; the first trouble stays.
  * @fault_va: belongs to @status.
  */
@@ -24,6 +25,7 @@ struct nib_access {
 	uint64_t root;
 	uint32_t context;
 	bool quiet;
+	uint64_t ecc;
 	uint32_t status;
 	uint64_t fault_va;
 };

@@ -6,6 +6,7 @@
  */
 #include <fenv.h>
 #include <string.h>
+#include <time.h>
 #include "hw_access.h"
 #include "nib_validate.h"
 
@@ -138,6 +139,19 @@ static bool dispatch(struct nib_access *a, const __u64 *w)
 	}
 }
 
+/* As long as tests want the engine to hang, it does; it can be parked and stopped meanwhile. */
+static bool hang(struct nib_access *a)
+{
+	const struct timespec while_ago = { .tv_nsec = 1000000 };
+
+	while (atomic_load_explicit(&a->hw->trouble.hang, memory_order_relaxed)) {
+		nanosleep(&while_ago, NULL);
+		if (!nib_access_point(a))
+			return false;
+	}
+	return true;
+}
+
 void nib_engine_execute(struct nib_hw *hw, struct nib_engine_command *command,
 			struct nib_engine_result *result)
 {
@@ -156,12 +170,13 @@ void nib_engine_execute(struct nib_hw *hw, struct nib_engine_command *command,
 	/* Rounding and subnormals as the ISA has them, whatever the host program set. */
 	fegetenv(&env);
 	fesetenv(FE_DFL_ENV);
-	if (nib_access_point(&a) && resolve(&a, command, w))
+	if (nib_access_point(&a) && hang(&a) && resolve(&a, command, w))
 		dispatch(&a, w);
 	fesetenv(&env);
 	nib_arena_trim(&hw->arena);
 	result->status = a.status;
 	result->fault_va = a.fault_va;
+	result->ecc = a.ecc;
 	/* A wait that does not hold was not there: it is tried again, and costs once it holds. */
 	if (a.status != NIB_ENGINE_BLOCKED)
 		nib_cost_settle(&hw->chip, &result->cost, command->first, result);

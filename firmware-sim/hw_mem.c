@@ -126,6 +126,30 @@ static uint8_t *mem_host_run(struct nib_hw *hw, uint64_t address, bool write, ui
 	return p;
 }
 
+/*
+ * Whether reading [address, address + *run) of HBM meets the bad granule. A corrected error goes
+ * away; one that is not ends the run before it, or, at its start, the packet.
+ */
+static bool mem_ecc(struct nib_access *a, uint64_t address, uint64_t va, uint64_t *run)
+{
+	uint64_t poison = atomic_load_explicit(&a->hw->trouble.poison, memory_order_relaxed);
+	uint64_t at = poison & ~(NIB_POISON_BYTES - 1);
+
+	if (!poison || address >= at + NIB_POISON_BYTES || address + *run <= at)
+		return true;
+	if (poison & NIB_POISON_CORRECTED) {
+		a->ecc = poison;
+		atomic_compare_exchange_strong(&a->hw->trouble.poison, &poison, 0);
+		return true;
+	}
+	if (address < at) {
+		*run = at - address;
+		return true;
+	}
+	a->ecc = poison;
+	return nib_access_fault(a, NIB_DONE_FAULT_ECC, va);
+}
+
 uint8_t *nib_mem_run(struct nib_access *a, uint64_t va, uint64_t bytes, unsigned int access,
 		     uint64_t *run, unsigned int *mem)
 {
@@ -137,8 +161,11 @@ uint8_t *nib_mem_run(struct nib_access *a, uint64_t va, uint64_t bytes, unsigned
 	*run = range->end - va < bytes ? range->end - va : bytes;
 	*mem = range->mem;
 	address = range->address + (va - range->start);
-	if (range->mem == NIB_MEM_HBM)
+	if (range->mem == NIB_MEM_HBM) {
+		if ((access & NIB_READ) && !mem_ecc(a, address, va, run))
+			return NULL;
 		return a->hw->hbm + address;
+	}
 	if (range->mem == NIB_MEM_SRAM)
 		return a->hw->sram + address;
 	return mem_host_run(a->hw, address, access & NIB_WRITE, run);

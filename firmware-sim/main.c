@@ -28,6 +28,7 @@ struct options {
 	const char *kernels;
 	unsigned int threads;
 	int level;
+	bool inject;
 	bool once;
 };
 
@@ -66,6 +67,7 @@ static const char usage[] =
 	"  --kernels NAME    scalar, avx2, avx512; default: the best of this processor\n"
 	"  --threads N       that compute at once (default: one a processor)\n"
 	"  --log LEVEL       error, warning (default), info or debug\n"
+	"  --inject          let the guest order trouble, for tests of recovery\n"
 	"  --once            end after the first client\n"
 	"  --help            this text\n"
 	"\n"
@@ -341,6 +343,7 @@ static int server_create(struct sim *sim, struct nib_vfio_user **server)
 		.chip = sim->options.chip,
 		.kernels = sim->options.kernels,
 		.threads = sim->options.threads,
+		.inject = sim->options.inject,
 		.kick = runner_kick,
 		.log = sim_log,
 		.arg = sim,
@@ -475,6 +478,7 @@ static int options_parse(int argc, char **argv, struct options *o)
 		{ "kernels", required_argument, NULL, 'k' },
 		{ "threads", required_argument, NULL, 't' },
 		{ "log", required_argument, NULL, 'l' },
+		{ "inject", no_argument, NULL, 'i' },
 		{ "once", no_argument, NULL, 'o' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
@@ -508,6 +512,9 @@ static int options_parse(int argc, char **argv, struct options *o)
 				fprintf(stderr, "nib-sim: --log %s: no such level\n", optarg);
 				return 2;
 			}
+			break;
+		case 'i':
+			o->inject = true;
 			break;
 		case 'o':
 			o->once = true;

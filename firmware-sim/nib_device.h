@@ -38,6 +38,7 @@ struct nib_host_ops {
  * @kernels: name of a kernel table, or NULL for the best.
  * @threads: that compute at once, the caller of nib_device_run() included; 0 for 1. Results do not
  *	depend on it.
+ * @inject: NIB_REG_INJECT works.
  * @ops: the machine; copied.
  * @host: first argument of the operations.
  */
@@ -45,6 +46,7 @@ struct nib_device_config {
 	const char *chip;
 	const char *kernels;
 	unsigned int threads;
+	bool inject;
 	struct nib_host_ops ops;
 	void *host;
 };

@@ -50,6 +50,8 @@ static uint32_t read_word(struct nib_device *device, uint64_t offset)
 		return nib_fw_heartbeat(&device->fw, nib_host_ns());
 	case NIB_REG_RESET_COUNT:
 		return regs->reset_count;
+	case NIB_REG_INJECT:
+		return device->hw.trouble.enabled;
 	case NIB_REG_POWER_MW:
 		return nib_meter_power_mw(&device->hw, nib_host_ns());
 	case NIB_REG_TEMP_MC:
@@ -79,6 +81,9 @@ static bool read_pair(struct nib_device *device, uint64_t offset, uint64_t *valu
 		return true;
 	case NIB_REG_CTRL_ADDR:
 		*value = device->hw.regs.ctrl_addr;
+		return true;
+	case NIB_REG_INJECT_ADDR:
+		*value = device->hw.trouble.address;
 		return true;
 	case NIB_REG_CLOCK_NS:
 		*value = nib_meter_clock_ns(&device->hw, nib_host_ns());
@@ -133,7 +138,10 @@ static void write_fw_command(struct nib_device *device, uint32_t command)
 		device->hw.regs.fw_error = NIB_FW_ERR_STATE;
 		return;
 	}
-	nib_device_stop(device);
+	if (!nib_device_stop(device, NIB_HANG_FIRMWARE)) {
+		device->hw.regs.fw_error = NIB_FW_ERR_STATE;
+		return;
+	}
 	if (command == NIB_FW_BOOT) {
 		nib_mmu_invalidate(&device->hw.mmu, ~0u);
 		nib_fw_boot(&device->fw);
@@ -143,11 +151,29 @@ static void write_fw_command(struct nib_device *device, uint32_t command)
 	nib_device_release(device);
 }
 
+static void admin_run(struct nib_device *device)
+{
+	/* A message may end a queue whose packet executes. Where that hangs, messages wait. */
+	for (;;) {
+		bool stop = nib_fw_admin_stops(&device->fw), more;
+
+		if (stop && !nib_device_stop(device, NIB_HANG_QUEUE))
+			return;
+		more = nib_fw_admin_step(&device->fw);
+		if (stop)
+			nib_device_release(device);
+		if (!more)
+			return;
+	}
+}
+
 static void write_reset(struct nib_device *device, uint32_t reset)
 {
 	if (reset != NIB_RESET_ENGINE && reset != NIB_RESET_FUNCTION)
 		return;
-	nib_device_stop(device);
+	if (!nib_device_stop(device, reset == NIB_RESET_FUNCTION ? NIB_HANG_FUNCTION :
+			     NIB_HANG_ENGINE))
+		return;
 	if (reset == NIB_RESET_FUNCTION) {
 		nib_device_function_reset(device);
 	} else {
@@ -156,6 +182,37 @@ static void write_reset(struct nib_device *device, uint32_t reset)
 			nib_fw_engine_reset(&device->fw);
 	}
 	nib_device_release(device);
+	/* Messages may have waited for the engine. */
+	admin_run(device);
+}
+
+static void write_inject(struct nib_device *device, uint32_t value)
+{
+	struct nib_trouble *trouble = &device->hw.trouble;
+	uint32_t parameter = value >> 8;
+
+	if (!trouble->enabled)
+		return;
+	switch (value & 0xff) {
+	case NIB_INJECT_CRASH:
+		if (nib_fw_alive(&device->fw))
+			nib_fw_crash(&device->fw, "on demand");
+		break;
+	case NIB_INJECT_HANG:
+		if (parameter <= NIB_HANG_FUNCTION)
+			atomic_store(&trouble->hang, parameter + 1);
+		break;
+	case NIB_INJECT_ECC:
+		atomic_store(&trouble->poison,
+			     (trouble->address & ~(NIB_POISON_BYTES - 1)) |
+			     (parameter ? NIB_POISON_FATAL : NIB_POISON_CORRECTED));
+		break;
+	case NIB_INJECT_BOOT:
+		trouble->boots = parameter;
+		break;
+	default:
+		break;
+	}
 }
 
 static void write_invalidate(struct nib_device *device, uint32_t context)
@@ -197,6 +254,13 @@ static void write_word(struct nib_device *device, uint64_t offset, uint32_t valu
 	case NIB_REG_RESET:
 		write_reset(device, value);
 		break;
+	case NIB_REG_INJECT:
+		write_inject(device, value);
+		break;
+	case NIB_REG_INJECT_ADDR:
+	case NIB_REG_INJECT_ADDR + 4:
+		write_half(&device->hw.trouble.address, offset != NIB_REG_INJECT_ADDR, value);
+		break;
 	default:
 		break;
 	}
@@ -206,24 +270,9 @@ void nib_regs_write(struct nib_device *device, uint64_t offset, unsigned int byt
 {
 	/* What sets something off is 32 bits wide: the upper half must not set off the neighbour. */
 	write_word(device, offset, (uint32_t)value);
-	if (bytes == 8 && (offset == NIB_REG_FW_ADDR || offset == NIB_REG_CTRL_ADDR))
+	if (bytes == 8 && (offset == NIB_REG_FW_ADDR || offset == NIB_REG_CTRL_ADDR ||
+			   offset == NIB_REG_INJECT_ADDR))
 		write_word(device, offset + 4, (uint32_t)(value >> 32));
-}
-
-static void admin_run(struct nib_device *device)
-{
-	/* A message may end a queue whose packet executes. */
-	for (;;) {
-		bool stop = nib_fw_admin_stops(&device->fw), more;
-
-		if (stop)
-			nib_device_stop(device);
-		more = nib_fw_admin_step(&device->fw);
-		if (stop)
-			nib_device_release(device);
-		if (!more)
-			return;
-	}
 }
 
 void nib_doorbell_write(struct nib_device *device, uint64_t offset, uint64_t value)

@@ -572,6 +572,7 @@ int nib_vfio_user_create(const struct nib_vfio_config *config, char *error, size
 		.chip = config->chip,
 		.kernels = config->kernels,
 		.threads = config->threads,
+		.inject = config->inject,
 		.ops = {
 			.dma = host_dma,
 			.irq = host_irq,

@@ -11,9 +11,13 @@
 #include "device.h"
 #include "ipc.h"
 
-/* A firmware that is busy with a long packet is slow; one that is silent for so long is dead. */
-#define NIB_ADMIN_TIMEOUT_MS	10000u
-/* How often a wait looks whether the device is still there. */
+/*
+ * Firmware that is busy with a long packet answers late, but its heart beats. Without a beat for the
+ * first time, or without an answer for the second, it is dead.
+ */
+#define NIB_ADMIN_SILENT_MS	10000u
+#define NIB_ADMIN_TIMEOUT_MS	30000u
+/* How often a wait looks at that. */
 #define NIB_ADMIN_POLL_MS	100u
 #define NIB_PING_TIMEOUT_MS	1000u
 
@@ -61,9 +65,9 @@ void nib_ipc_irq(struct nib_device *ndev)
 /* Waits for the answer; returns the status, or NIB_ADM_PENDING if there is none. */
 static u32 nib_ipc_wait(struct nib_device *ndev, struct nib_admin_msg *msg)
 {
-	u32 waited, status;
+	u32 waited = 0, silent = 0, beat = 0, last, status;
 
-	for (waited = 0; waited < NIB_ADMIN_TIMEOUT_MS; waited += NIB_ADMIN_POLL_MS) {
+	while (waited < NIB_ADMIN_TIMEOUT_MS && silent < NIB_ADMIN_SILENT_MS) {
 		if (wait_event_timeout(ndev->ipc.wait,
 				       READ_ONCE(msg->status) != NIB_ADM_PENDING ||
 				       nib_device_lost(ndev),
@@ -71,6 +75,10 @@ static u32 nib_ipc_wait(struct nib_device *ndev, struct nib_admin_msg *msg)
 			break;
 		if (nib_device_is_gone(ndev))
 			break;
+		last = beat;
+		beat = nib_read(ndev, NIB_REG_FW_HEARTBEAT);
+		silent = beat == last ? silent + NIB_ADMIN_POLL_MS : 0;
+		waited += NIB_ADMIN_POLL_MS;
 	}
 	status = READ_ONCE(msg->status);
 	/* What the message asked for has happened before its status says so. */
@@ -123,8 +131,10 @@ int nib_ipc_call(struct nib_device *ndev, u16 op, const u64 *args, unsigned int 
 	}
 	if (!nib_device_lost(ndev)) {
 		drm_err(&ndev->drm, "no answer to %s\n", nib_admin_op_name(op));
-		nib_device_lose(ndev, nib_device_is_gone(ndev) ? -ENODEV : -EIO,
-				"the firmware does not answer");
+		if (nib_device_is_gone(ndev))
+			nib_device_lose(ndev, -ENODEV, "it no longer answers reads");
+		else
+			nib_device_lose(ndev, -EIO, "its firmware does not answer");
 	}
 	ret = nib_device_lost(ndev);
 out:

@@ -52,7 +52,7 @@ static int nib_done_error(u32 status)
 	}
 }
 
-/* The device stops giving runs to the queue; kill_work makes it stop those it has. */
+/* Nothing more is given to the device; kill_work makes it drop what it has. */
 static void nib_queue_die_locked(struct nib_queue *queue, u32 state)
 {
 	lockdep_assert_held(&queue->timeline->lock);
@@ -366,8 +366,8 @@ void nib_queue_stop(struct nib_queue *queue, int error)
  * @queue: queue.
  * @error: what its runs end with.
  *
- * Everything in flight is signalled when it returns. Waits for the firmware, so for at most
- * NIB_ADMIN_TIMEOUT_MS. A second call does nothing.
+ * Everything in flight is signalled when it returns. Waits for the firmware, see nib_ipc_call(). A
+ * second call does nothing.
  */
 void nib_queue_detach(struct nib_queue *queue, int error)
 {

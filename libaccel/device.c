@@ -155,7 +155,8 @@ ACCEL_API int accel_device_list(char (*paths)[64], unsigned int max)
 static int check_params(const struct accel_open_params *in, struct accel_open_params *params)
 {
 	memset(params, 0, sizeof(*params));
-	if (in && accel_struct_in(params, sizeof(*params), sizeof(*params), in))
+	if (in && accel_struct_in(params, sizeof(*params),
+				  ACCEL_THROUGH(accel_open_params, user), in))
 		return accel_fail(NULL, -EINVAL, "open: struct_size %zu, or a field that this "
 				  "library does not know", in->struct_size);
 	if ((unsigned int)params->transport > ACCEL_TRANSPORT_NULL)
@@ -227,8 +228,9 @@ ACCEL_API int accel_device_query(struct accel_device *device, struct accel_devic
 	err = device->ops->query(device);
 	if (err)
 		return err;
-	if (accel_struct_out(info, &device->info, sizeof(device->info), sizeof(device->info)))
+	if (accel_struct_out(info, &device->info, sizeof(device->info),
+			     ACCEL_THROUGH(accel_device_info, node)))
 		return accel_fail(device, -EINVAL, "query: struct_size %zu, at least %zu",
-				  info->struct_size, sizeof(device->info));
+				  info->struct_size, ACCEL_THROUGH(accel_device_info, node));
 	return 0;
 }

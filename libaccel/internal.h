@@ -172,6 +172,10 @@ int accel_fail(struct accel_device *device, int error, const char *format, ...) 
 void accel_log(struct accel_device *device, enum accel_log_level level, const char *format, ...)
 	ACCEL_PRINTF(3, 4);
 
+/* Bytes of a struct through its member @field: what its first version had. */
+#define ACCEL_THROUGH(type, field) \
+	(offsetof(struct type, field) + sizeof(((struct type *)0)->field))
+
 /*
  * Structs that grow: copy @in, of *(size_t *)in bytes, into @out, of @size bytes and zeroed past
  * what there is. Returns -EINVAL where @in is shorter than @least or says something unknown.

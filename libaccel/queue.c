@@ -307,7 +307,7 @@ static int fill(struct accel_queue *queue, struct accel_record *job, const struc
 	struct accel_job in;
 	int err;
 
-	if (accel_struct_in(&in, sizeof(in), sizeof(in), from))
+	if (accel_struct_in(&in, sizeof(in), ACCEL_THROUGH(accel_job, stats), from))
 		return accel_fail(device, -EINVAL, "submit: struct_size %zu, or a field that this "
 				  "library does not know", from->struct_size);
 	if (!in.stream || in.stream->device != device)
@@ -439,9 +439,10 @@ ACCEL_API int accel_queue_query(struct accel_queue *queue, struct accel_queue_st
 	err = device->ops->queue_query(queue, &state);
 	if (err)
 		return err;
-	if (accel_struct_out(out, &state, sizeof(state), sizeof(state)))
+	if (accel_struct_out(out, &state, sizeof(state),
+			     ACCEL_THROUGH(accel_queue_state, energy_pj)))
 		return accel_fail(device, -EINVAL, "query: struct_size %zu, at least %zu",
-				  out->struct_size, sizeof(state));
+				  out->struct_size, ACCEL_THROUGH(accel_queue_state, energy_pj));
 	return 0;
 }
 

@@ -35,6 +35,7 @@ struct drm_buffer {
 /**
  * struct drm_queue
  * @ended: jobs up to this one are over, says the kernel.
+ * @culprit: the job that killed the queue was retired: what comes behind it is void.
  * @slots: completion of job n is number n % ACCEL_QUEUE_JOBS.
  * @jobs: scratch of submit.
  * @syncs: the same; one signal a job, and its waits.
@@ -47,6 +48,7 @@ struct drm_queue {
 	uint32_t queue_id;
 	uint32_t syncobj;
 	bool created;
+	bool culprit;
 	struct nib_job jobs[ACCEL_QUEUE_JOBS];
 	struct nib_sync_op *syncs;
 	uint32_t cap_syncs;
@@ -492,8 +494,10 @@ static void note_state(struct accel_queue *base)
 	if (call(base->device, DRM_IOCTL_NIB_QUEUE_GET_STATE, &get))
 		return;
 	base->state.state |= get.state;
-	if (get.state & NIB_QUEUE_STATE_BANNED)
+	if (get.state & NIB_QUEUE_STATE_BANNED) {
 		base->dead = true;
+		((struct drm_queue *)base)->culprit = true;
+	}
 }
 
 /*
@@ -504,13 +508,13 @@ static bool poll_one(struct drm_queue *queue)
 {
 	struct accel_queue *base = &queue->base;
 	const struct nib_completion *slot = &queue->done[base->head % ACCEL_QUEUE_JOBS];
-	bool dead = base->dead, ran = __atomic_load_n(&slot->phase, __ATOMIC_ACQUIRE);
+	bool ran = __atomic_load_n(&slot->phase, __ATOMIC_ACQUIRE);
 	int status;
 
 	if (queue->ended < base->head || (ran && !settle_waits(queue, base->head)))
 		return false;
-	if (dead) {
-		/* What ran behind a job that killed the queue is void, and the driver says so. */
+	if (queue->culprit) {
+		/* It may have run, but the driver says that it does not count. */
 		accel_queue_retire(base, -ECANCELED, NULL);
 		return true;
 	}

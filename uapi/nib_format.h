@@ -166,7 +166,9 @@ static inline __u64 nib_row_scale_bytes(__u32 fmt, __u64 k)
 {
 	__u32 block = nib_format_block(fmt);
 
-	return block ? nib_row_padded_k(fmt, k) / block : 0;
+	/* Two shifts rather than a division: 32-bit kernels have none for 64 bits. */
+	return block == 32 ? nib_row_padded_k(fmt, k) / 32 :
+	       block ? nib_row_padded_k(fmt, k) / 16 : 0;
 }
 
 /* Bytes of a whole row: the least row pitch. 0 for an unknown format. */

@@ -34,7 +34,9 @@
  *	fma that would round up to 2^-126 from subnormals gives zero). Subnormal elements of BF16
  *	operands count as zeros as well. This is the order of BF16 dot-product instructions (odd
  *	element first); for FP4 x FP4 every step is exact, so that integer dot products give the
- *	same bits. Formats without block scale have scale 1.
+ *	same bits. Formats without block scale have scale 1. Blocks that begin at or past k are
+ *	left out; in the last one, elements of A past k count as zeros whatever is stored, those of
+ *	W are as stored (compilers store zeros).
  *	Epilogue, each step rounded: acc *= row scale of A (NVFP4 rows only); acc *= alpha;
  *	acc += bias[n]; acc = activation(acc); acc += residual[m][n]; convert to the output format.
  * - Row sums (VEC RSUM, softmax denominators): lane l of 16 sums elements l, l + 16, l + 32, ...
@@ -63,6 +65,11 @@
  * - Values of block formats in FP32 (GATHER, attention): element * scale, then for NVFP4 rows * row
  *   scale, for panels * alpha; terms of a split format are added before alpha. Each step rounds.
  * - VEC registers hold no NaN payload: STORE writes 0x7fc00000 for every NaN.
+ *
+ * OVERLAP. Where a packet writes memory that it also reads or writes elsewhere, the bytes that
+ * overlap are unspecified, but for these: a GEMM's FP32 output may be its residual; a VEC store
+ * may go where the same (i0, i1, j) was loaded. No packet reaches memory that its operands do not
+ * name.
  */
 #ifndef NIB_ISA_H
 #define NIB_ISA_H
@@ -185,7 +192,7 @@ struct nib_pkt_copy {
 /**
  * struct nib_pkt_fill - store a repeated 32-bit value.
  * @dst: [arg] 4-byte aligned address.
- * @count: [arg] 32-bit words.
+ * @count: [arg] 32-bit words, at most 2^31.
  * @value: the value; upper half zero.
  */
 struct nib_pkt_fill {
@@ -202,10 +209,10 @@ enum nib_layout {
 };
 
 /**
- * struct nib_pkt_gather - rows of a table, by index, to FP32 rows. NVFP4 panels multiply by @alpha.
+ * struct nib_pkt_gather - rows of a table, by index, to FP32 rows.
  * @rows: [arg] how many.
  * @index: [arg] address of __u32 indices; one at or past @table_rows faults (NIB_FAULT_INDEX).
- * @table: [arg] address of the table.
+ * @table: [arg] address of the table; aligned to 64 for panels, 16 for rows of block formats, else 4.
  * @table_rows: rows in the table.
  * @table_pitch: bytes from row to row (NIB_LAYOUT_ROWS), else 0.
  * @dst: [arg] address of FP32 rows.
@@ -213,7 +220,8 @@ enum nib_layout {
  * @width: elements of a row.
  * @fmt: enum nib_format of the table: F32, BF16, F16 (rows only), or a GEMM format.
  * @layout: enum nib_layout.
- * @alpha: FP32 bits, factor on every element; 0x3f800000 for 1.
+ * @alpha: FP32 bits, finite: factor on every element (the tensor scale of NVFP4 panels); 0x3f800000
+ *	for 1. A multiplication: NaNs come out as 0x7fc00000.
  */
 struct nib_pkt_gather {
 	struct nib_pkt hdr;
@@ -256,11 +264,11 @@ NIB_STATIC_ASSERT(sizeof(struct nib_kv_row) == 8, "row table entry");
  * @row_table: [arg] struct nib_kv_row per row.
  * @blocks: [arg] block tables.
  * @block_stride: [arg] entries from one sequence's table to the next.
- * @offset: of this layer's keys or values in a page, bytes.
+ * @offset: of this layer's keys or values in a page, bytes: a multiple of 16 below 2^31.
  * @width: elements of a row (K/V heads x head dimension).
  * @fmt: BF16, F32, E4M3, E5M2 or a block format.
  * @rule: enum nib_scale_rule.
- * @page_tokens: positions in a page, a power of two.
+ * @page_tokens: positions in a page, a power of two up to 4096.
  */
 struct nib_pkt_kv_append {
 	struct nib_pkt hdr;
@@ -320,7 +328,7 @@ enum nib_activation {
  * @a_pitch: bytes from row to row.
  * @w: [arg] W in panel layout, 64-byte aligned.
  * @out: [arg] output rows.
- * @out_pitch: bytes from row to row.
+ * @out_pitch: bytes from row to row, a multiple of 4.
  * @bias: [arg] FP32 bias, or 0.
  * @residual: [arg] FP32 rows, or 0.
  * @residual_pitch: bytes from row to row.
@@ -331,7 +339,7 @@ enum nib_activation {
  * @out_fmt: F32 or BF16.
  * @activation: enum nib_activation.
  * @flags: NIB_GEMM_*.
- * @alpha: FP32 bits; factor on every sum.
+ * @alpha: FP32 bits, finite; factor on every sum.
  */
 struct nib_pkt_gemm {
 	struct nib_pkt hdr;
@@ -374,9 +382,9 @@ struct nib_pkt_gemm {
  * @page_tokens: positions in a page, a power of two.
  * @k_fmt: format of K rows, as in nib_pkt_kv_append.
  * @v_fmt: format of V rows.
- * @scale: FP32 bits; factor on scores.
- * @softcap: FP32 bits; 0 for none.
- * @window: how many positions back a row sees, itself included; 0 for all.
+ * @scale: FP32 bits, finite; factor on scores.
+ * @softcap: FP32 bits, finite and positive; 0 for none.
+ * @window: how many positions back a row sees, itself included, at most 2^24; 0 for all.
  */
 struct nib_pkt_attention {
 	struct nib_pkt hdr;

@@ -63,6 +63,13 @@
 #define NIB_REG_POWER_MW	0x218	/* modelled, mean since the last read */
 #define NIB_REG_TEMP_MC		0x21c	/* modelled, millidegree Celsius */
 
+/*
+ * Trouble on demand, for tests of recovery. Reads 1 where it works: a device that was started for
+ * it (nib-sim --inject); else it reads 0 and ignores writes.
+ */
+#define NIB_REG_INJECT		0x300	/* RW: enum nib_inject | parameter << 8 */
+#define NIB_REG_INJECT_ADDR	0x308	/* RW 64 bit: HBM offset for NIB_INJECT_ECC */
+
 #define NIB_MAGIC		0x3142494eu	/* "NIB1" */
 #define NIB_HW_MAJOR		1u
 #define NIB_HW_MINOR		0u
@@ -70,6 +77,22 @@
 enum nib_reset {
 	NIB_RESET_ENGINE = 1,	/* running jobs end with NIB_DONE_RESET, queues stay */
 	NIB_RESET_FUNCTION = 2,	/* as power-on: firmware gone, HBM contents undefined */
+};
+
+/* Survives a function reset: only NIB_INJECT_BOOT. */
+enum nib_inject {
+	NIB_INJECT_CRASH = 1,	/* the firmware stops working */
+	NIB_INJECT_HANG = 2,	/* the next packet does not end; parameter: enum nib_hang */
+	NIB_INJECT_ECC = 3,	/* a bad granule; parameter: 0 corrected, 1 not */
+	NIB_INJECT_BOOT = 4,	/* firmware images fail their digest; parameter: how many */
+};
+
+/* What ends a hang; whatever comes before it in this list has no effect. */
+enum nib_hang {
+	NIB_HANG_QUEUE = 0,	/* reset or destruction of the queue */
+	NIB_HANG_ENGINE = 1,	/* engine reset */
+	NIB_HANG_FIRMWARE = 2,	/* NIB_FW_HALT */
+	NIB_HANG_FUNCTION = 3,	/* function reset */
 };
 
 /* Doorbell pages of BAR2: page 0 is the driver's own, page 1 + q rings queue q. */
@@ -329,8 +352,8 @@ NIB_STATIC_ASSERT(sizeof(struct nib_completion) == 176, "completion");
  * Ring of a queue, one DMA buffer: entries ring entries, entries argument blocks of
  * NIB_RING_ARG_BYTES, entries completions, in this order. Job number j (from 0) uses slot
  * j % entries of each and rings the doorbell with j + 1 (modulo 2^32). Jobs of a queue complete in
- * order. The completion with number c is new when its phase is c / entries + 1; entries are reused
- * only once their completion has been seen.
+ * order. The completion with number c (from 0, 64 bits) is new when its phase, 32 bits, is
+ * c / entries + 1; entries are reused only once their completion has been seen.
  */
 #define NIB_RING_ARG_BYTES	512u
 #define NIB_RING_MIN_ENTRIES	16u

@@ -24,11 +24,10 @@ static void require(int good, const char *what)
 
 static int count_bytes(void *user, const void *data, size_t bytes)
 {
-	static volatile uint8_t sink;
-
 	*(uint64_t *)user += bytes;
+	/* Touch the last byte, so that a sanitizer sees a short buffer. */
 	if (bytes)
-		sink ^= ((const uint8_t *)data)[bytes - 1];
+		(void)*((const volatile uint8_t *)data + bytes - 1);
 	return 0;
 }
 

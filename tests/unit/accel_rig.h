@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "accel.h"
 #include "accel_stream.h"
@@ -184,7 +185,7 @@ static bool word_is(uint32_t i, uint64_t value)
 }
 
 #define COMPUTES 1	/* not on null */
-#define WATCHDOG 2	/* needs the kernel driver */
+#define KERNEL	 2	/* needs the kernel driver, and root */
 
 struct test_case {
 	const char *name;
@@ -214,7 +215,7 @@ static int run_cases(const struct test_case *cases, size_t count, const char *na
 	for (i = 0; i < count; i++) {
 		if (!wanted(cases[i].name, argc, argv) ||
 		    (cases[i].flags & COMPUTES && !computes()) ||
-		    (cases[i].flags & WATCHDOG && transport != ACCEL_TRANSPORT_DRM))
+		    (cases[i].flags & KERNEL && transport != ACCEL_TRANSPORT_DRM))
 			continue;
 		failed = false;
 		if (set_up())

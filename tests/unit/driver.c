@@ -5,6 +5,9 @@
 #include <string.h>
 #include "driver.h"
 
+unsigned int driver_threads = 1;
+bool driver_inject;
+
 static void require(bool ok, const char *what)
 {
 	if (ok)
@@ -56,6 +59,8 @@ struct driver *driver_new(const char *chip, const char *kernels)
 	struct nib_device_config config = {
 		.chip = chip,
 		.kernels = kernels,
+		.threads = driver_threads,
+		.inject = driver_inject,
 		.ops = { .dma = host_dma, .irq = host_irq, .kick = host_kick, .log = host_log },
 		.host = d,
 	};

@@ -50,6 +50,10 @@ struct driver {
 	char log[256];		/* last line */
 };
 
+/* For the devices to come: threads that compute, and whether NIB_REG_INJECT works. */
+extern unsigned int driver_threads;
+extern bool driver_inject;
+
 /* Powered on, firmware off. @chip and @kernels as nib_device_config. */
 struct driver *driver_new(const char *chip, const char *kernels);
 void driver_free(struct driver *d);

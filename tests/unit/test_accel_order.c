@@ -165,7 +165,7 @@ static void test_timeline_objects_go_early(void)
 static void test_stats(void)
 {
 	struct accel_queue_state state = { .struct_size = sizeof(state) };
-	struct accel_job_stats stats, unsignalled;
+	static struct accel_job_stats stats, unsignalled;
 	struct accel_buffer *hbm;
 
 	memset(&stats, 0xff, sizeof(stats));
@@ -196,14 +196,23 @@ static void test_stats(void)
 static void test_fault_read(void)
 {
 	struct accel_queue_state state = { .struct_size = sizeof(state) };
-	struct accel_job_stats stats = { 0 }, behind = { 0 };
+	static struct accel_job_stats stats, behind;
+	uint64_t args[3][3] = { { AT(0), 1 }, { NOWHERE, AT(1), 2 }, { AT(2), 1 } };
 	struct accel_timeline *second;
+	struct accel_point points[3];
+	struct accel_job jobs[3];
+	uint32_t i;
 
 	EXPECT_ERR(0, accel_timeline_create(rig.device, 0, &second));
-	EXPECT_ERR(0, SUBMIT(.args = { AT(0), 1 }, .signal = { rig.timeline, 1 }));
-	EXPECT_ERR(0, SUBMIT(.stream = rig.copy, .args = { NOWHERE, AT(1), 2 },
-			     .signal = { rig.timeline, 2 }, .stats = &stats));
-	EXPECT_ERR(0, SUBMIT(.args = { AT(2), 1 }, .signal = { second, 1 }, .stats = &behind));
+	for (i = 0; i < 3; i++) {
+		points[i] = (struct accel_point){ i < 2 ? rig.timeline : second, i < 2 ? i + 1 : 1 };
+		jobs[i] = (struct accel_job){
+			.struct_size = sizeof(jobs[i]), .stream = i == 1 ? rig.copy : rig.store,
+			.args = args[i], .nargs = 3, .signals = &points[i], .n_signals = 1,
+			.stats = i == 1 ? &stats : i == 2 ? &behind : NULL,
+		};
+	}
+	EXPECT_ERR(0, accel_queue_submit(rig.queue, jobs, 3));
 	EXPECT_ERR(0, accel_timeline_wait(rig.timeline, 1, LONG));
 	EXPECT_ERR(-EFAULT, accel_timeline_wait(rig.timeline, 2, LONG));
 	EXPECT(strstr(accel_last_error(rig.device), "0x123456789000"));
@@ -228,10 +237,33 @@ static void test_fault_read(void)
 	accel_timeline_destroy(second);
 }
 
+/* A submit may be the first to hear that the queue is dead: the culprit keeps its own error. */
+static void test_fault_seen_by_submit(void)
+{
+	static struct accel_job_stats stats;
+	uint64_t value;
+	int err = 0, i;
+
+	EXPECT_ERR(0, SUBMIT(.args = { AT(0), 1 }, .signal = { rig.timeline, 1 }));
+	EXPECT_ERR(0, SUBMIT(.args = { NOWHERE, 1 }, .signal = { rig.timeline, 2 }, .stats = &stats));
+	for (i = 0; i < 1000 && !err; i++) {
+		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+		err = SUBMIT(.args = { AT(1), 1 });
+		/* In process, nothing happens between calls. */
+		if (transport == ACCEL_TRANSPORT_SIM)
+			accel_timeline_query(rig.timeline, &value);
+	}
+	EXPECT_ERR(-ECANCELED, err);
+	EXPECT_ERR(0, accel_timeline_wait(rig.timeline, 1, LONG));
+	EXPECT_ERR(-EFAULT, accel_timeline_wait(rig.timeline, 2, LONG));
+	EXPECT(stats.status == -EFAULT && stats.fault_address == NOWHERE);
+	EXPECT_ERR(-EFAULT, accel_queue_sync(rig.queue, LONG));
+}
+
 /* Writes to @va in a queue of its own: -EFAULT, there. */
 static void expect_write_fault(uint64_t va)
 {
-	struct accel_job_stats stats = { 0 };
+	static struct accel_job_stats stats;
 	struct accel_queue *queue;
 
 	EXPECT_ERR(0, accel_queue_create(rig.device, ACCEL_PRIORITY_NORMAL, 0, &queue));
@@ -297,7 +329,7 @@ static void test_fault_after_destroy(void)
 
 static void test_fault_argument(void)
 {
-	struct accel_job_stats stats = { 0 };
+	static struct accel_job_stats stats;
 
 	/* A count that no packet may have. */
 	EXPECT_ERR(0, SUBMIT(.stream = rig.copy, .args = { AT(0), AT(1), 1ull << 40 },
@@ -314,7 +346,7 @@ static void test_fault_argument(void)
 static void test_failure_travels(void)
 {
 	struct accel_queue_state state = { .struct_size = sizeof(state) };
-	struct accel_job_stats stats = { 0 };
+	static struct accel_job_stats stats;
 	struct accel_timeline *second;
 
 	EXPECT_ERR(0, accel_timeline_create(rig.device, 0, &second));
@@ -347,7 +379,7 @@ static void test_failure_travels(void)
 
 static void test_destroy_cancels(void)
 {
-	struct accel_job_stats stats = { .status = 1 };
+	static struct accel_job_stats stats;
 	struct accel_timeline *done;
 
 	EXPECT_ERR(0, accel_timeline_create(rig.device, 0, &done));
@@ -404,7 +436,7 @@ static void set_watchdog(unsigned int ms)
 static void test_semaphore_watchdog(void)
 {
 	struct accel_queue_state state = { .struct_size = sizeof(state) };
-	struct accel_job_stats stats = { 0 };
+	static struct accel_job_stats stats;
 	struct accel_timeline *second;
 	int err;
 
@@ -433,6 +465,60 @@ static void test_semaphore_watchdog(void)
 	accel_timeline_destroy(second);
 }
 
+static bool driver_write(const char *file, const char *address)
+{
+	char path[64];
+	bool good;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/drivers/nib/%s", file);
+	f = fopen(path, "w");
+	if (!f)
+		return false;
+	good = fputs(address, f) >= 0;
+	return fclose(f) == 0 && good;
+}
+
+/* The device goes while jobs are in flight: everything ends, and ends with -ENODEV. */
+static void test_device_gone(void)
+{
+	struct accel_device_info info = { .struct_size = sizeof(info) };
+	struct accel_queue_state state = { .struct_size = sizeof(state) };
+	static struct accel_job_stats stats;
+	char link[128], target[256], *address;
+	struct accel_buffer *buffer;
+	uint64_t value;
+	ssize_t n;
+	int i;
+
+	EXPECT_ERR(0, accel_device_query(rig.device, &info));
+	snprintf(link, sizeof(link), "/sys/class/accel/%.32s/device", strrchr(info.node, '/') + 1);
+	n = readlink(link, target, sizeof(target) - 1);
+	EXPECT(n > 0);
+	target[n] = 0;
+	address = strrchr(target, '/') + 1;
+	EXPECT_ERR(0, SUBMIT(.stream = rig.wait, .args = { AT(0), 5 }, .signal = { rig.timeline, 1 },
+			     .stats = &stats));
+	EXPECT_ERR(0, SUBMIT(.queue = rig.other, .args = { AT(1), 1 }, .wait = { rig.timeline, 5 }));
+	EXPECT(driver_write("unbind", address));
+	EXPECT_ERR(-ENODEV, accel_timeline_wait(rig.timeline, 1, LONG));
+	EXPECT(stats.status == -ENODEV);
+	EXPECT_ERR(-ENODEV, accel_timeline_wait(rig.timeline, 5, LONG));
+	EXPECT_ERR(-ENODEV, accel_queue_sync(rig.other, LONG));
+	EXPECT_ERR(-ENODEV, SUBMIT(.args = { AT(1), 1 }));
+	EXPECT_ERR(-ENODEV, accel_device_query(rig.device, &info));
+	EXPECT_ERR(-ENODEV, accel_queue_query(rig.queue, &state));
+	EXPECT_ERR(-ENODEV, accel_buffer_create(rig.device, ACCEL_MEMORY_HBM, PAGE, 0, &buffer));
+	EXPECT_ERR(0, accel_timeline_query(rig.timeline, &value));
+	EXPECT(value == 1);
+	/* What was mapped stays readable. */
+	EXPECT(rig.words[0] == 0);
+	EXPECT(driver_write("bind", address));
+	for (i = 0; i < 500 && accel_device_list(NULL, 0) < 1; i++)
+		nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+	EXPECT(accel_device_list(NULL, 0) > 0);
+}
+
 static const struct test_case cases[] = {
 	CASE(timeline_cpu, 0),
 	CASE(timeline_deadlock, 0),
@@ -444,6 +530,7 @@ static const struct test_case cases[] = {
 	CASE(timeline_objects_go_early, 0),
 	CASE(stats, 0),
 	CASE(fault_read, COMPUTES),
+	CASE(fault_seen_by_submit, COMPUTES),
 	CASE(fault_readonly, COMPUTES),
 	CASE(fault_past_the_end, COMPUTES),
 	CASE(fault_after_destroy, COMPUTES),
@@ -452,7 +539,8 @@ static const struct test_case cases[] = {
 	CASE(destroy_cancels, 0),
 	CASE(semaphore_between_queues, COMPUTES),
 	CASE(semaphore_stuck, COMPUTES),
-	CASE(semaphore_watchdog, WATCHDOG),
+	CASE(semaphore_watchdog, KERNEL),
+	CASE(device_gone, KERNEL),
 };
 
 int main(int argc, char **argv)

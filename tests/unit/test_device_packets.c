@@ -58,6 +58,7 @@ static void lay_out(int layout)
 
 static void setup(void)
 {
+	driver_threads = 3;
 	d = driver_new("small", "scalar");
 	driver_boot(d);
 	driver_context(d, 0);
@@ -815,6 +816,39 @@ START_TEST(vec_walks_its_index_space)
 }
 END_TEST
 
+/* Enough of it that threads share the steps; and steps that depend on each other, which none may. */
+START_TEST(vec_gives_the_same_on_many_threads)
+{
+	enum { N = 512, ROWS = 160, ELEMENTS = ROWS * N };
+	float *a = floats(ELEMENTS, 2), *b = floats(N, 2), *sum = room(N * 4);
+	struct vec v = vec_packet(N);
+	uint64_t va_a, va_b;
+
+	lay_out(_i);
+	va_a = put(a, ELEMENTS * 4, 4);
+	va_b = put(b, N * 4, 4);
+	v.p.d0 = ROWS;
+	v.p.d1 = 1;
+	v.o[0] = (struct nib_vec_operand){ va_a, N * 4, 0, NIB_FMT_F32, 1 };
+	v.o[1] = (struct nib_vec_operand){ va_b, 0, 0, NIB_FMT_F32, 1 };
+	v.o[2] = (struct nib_vec_operand){ place(ELEMENTS * 4, 4), N * 4, 0, NIB_FMT_F32, 1 };
+	RUN(v);
+	vec_check(&v, (uint8_t *)a, (uint8_t *)b, 0, 0, "rows");
+	/* Row after row into one: operand 1 += operand 0 * 1, the order shows in the last bits. */
+	v.i[2] = (struct nib_vec_insn){ .op = NIB_VEC_ADD, .dst = 2, .a = 0, .b = 1 };
+	v.o[2] = v.o[1];
+	RUN(v);
+	memcpy(sum, b, N * 4);
+	for (unsigned int r = 0; r < ROWS; r++)
+		for (unsigned int i = 0; i < N; i++)
+			sum[i] = a[r * N + i] + sum[i];
+	same(va_b, sum, N * 4, "running sum");
+	free(a);
+	free(b);
+	free(sum);
+}
+END_TEST
+
 START_TEST(vec_faults_at_the_element)
 {
 	enum { N = 1024 };
@@ -939,6 +973,7 @@ int main(void)
 			    LAYOUTS * (int)(sizeof(attentions) / sizeof(attentions[0])));
 	tcase_add_loop_test(packets, kv_faults_name_their_cause, 0, LAYOUTS);
 	tcase_add_loop_test(packets, vec_walks_its_index_space, 0, LAYOUTS);
+	tcase_add_loop_test(packets, vec_gives_the_same_on_many_threads, 0, LAYOUTS);
 	tcase_add_loop_test(packets, vec_faults_at_the_element, 0, LAYOUTS);
 	tcase_add_loop_test(packets, sample_picks_tokens, 0, LAYOUTS);
 	tcase_add_test(packets, counts_of_zero_do_nothing);
