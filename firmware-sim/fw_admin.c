@@ -213,7 +213,7 @@ bool nib_fw_admin_step(struct nib_fw *fw)
 	if (!slot)
 		return false;
 	memcpy(&msg, slot, sizeof(msg));
-	/* The driver may have changed its mind since nib_fw_admin_stops(): a packet is not cancelled. */
+	/* The driver may have changed its mind since nib_fw_admin_stops(). */
 	if ((msg.op == NIB_ADM_QUEUE_DESTROY || msg.op == NIB_ADM_QUEUE_RESET) &&
 	    fw->running != NIB_FW_NO_QUEUE && msg.arg[0] == fw->running)
 		status = NIB_ADM_ERR_BUSY;

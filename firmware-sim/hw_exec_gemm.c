@@ -120,7 +120,7 @@ static bool gemm_block(struct nib_access *a, const struct gemm *g, uint64_t row,
 	struct nib_view w;
 
 	n = n < g->p.n - column ? n : g->p.n - column;
-	/* On-chip memory keeps what was read once: book A with the first panels, W with the first rows. */
+	/* What was read once stays on chip: book A with the first panels, W with the first rows. */
 	a->quiet = first > 0;
 	if (!nib_rows_map(a, nib_add_sat(g->p.a, row * g->p.a_pitch), g->p.a_pitch, g->a_row, rows,
 			  NIB_READ, &in))

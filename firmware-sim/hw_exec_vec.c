@@ -8,8 +8,10 @@
 #include <string.h>
 #include "hw_access.h"
 
-/* What a special function takes, in simple operations; from how much of it on threads share a packet;
- * how much of it lies between safe points. */
+/*
+ * What a special function takes, in simple operations; from how much of it on threads share a
+ * packet; how much of it lies between safe points.
+ */
 #define SPECIAL_WORK	8u
 #define PARALLEL_WORK	(1ull << 17)
 #define BLOCK_WORK	(1ull << 24)

@@ -266,9 +266,10 @@ static void write_word(struct nib_device *device, uint64_t offset, uint32_t valu
 	}
 }
 
-void nib_regs_write(struct nib_device *device, uint64_t offset, unsigned int bytes, uint64_t value)
+void nib_regs_write(struct nib_device *device, uint64_t offset, unsigned int bytes,
+		    uint64_t value)
 {
-	/* What sets something off is 32 bits wide: the upper half must not set off the neighbour. */
+	/* Commands are 32 bits wide: the upper half must not set off the neighbour. */
 	write_word(device, offset, (uint32_t)value);
 	if (bytes == 8 && (offset == NIB_REG_FW_ADDR || offset == NIB_REG_CTRL_ADDR ||
 			   offset == NIB_REG_INJECT_ADDR))

@@ -197,7 +197,9 @@ void accel_space_free(struct accel_space *space, uint64_t start, uint64_t bytes)
 /* Alignment that lets a buffer of that size have the largest pages. */
 static inline uint64_t accel_page_align(uint64_t bytes)
 {
-	return bytes >= NIB_PAGE_2M ? NIB_PAGE_2M : bytes >= NIB_PAGE_64K ? NIB_PAGE_64K : ACCEL_PAGE;
+	if (bytes >= NIB_PAGE_2M)
+		return NIB_PAGE_2M;
+	return bytes >= NIB_PAGE_64K ? NIB_PAGE_64K : ACCEL_PAGE;
 }
 
 /* timeline.c */

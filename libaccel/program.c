@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Program files: mapped, and believed only after every size, count, hash and stream in them has been
- * checked. The tokenizer section is opaque here; who reads it checks it.
+ * Program files: mapped, and believed only after every size, count, hash and stream in them has
+ * been checked. The tokenizer section is opaque here; who reads it checks it.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -90,8 +90,9 @@ static int check_header(struct accel_program *program)
 				  header->sections, NIB_PROGRAM_MAX_SECTIONS);
 	records = header->sections * sizeof(*program->sections);
 	if (sizeof(*header) + records > program->bytes)
-		return accel_fail(NULL, -EINVAL, "program: %u section records end at %llu, the file "
-				  "at %llu", header->sections, LLU(sizeof(*header) + records),
+		return accel_fail(NULL, -EINVAL,
+				  "program: %u section records end at %llu, the file at %llu",
+				  header->sections, LLU(sizeof(*header) + records),
 				  LLU(program->bytes));
 	if (!terminated(header->chip, sizeof(header->chip)) || header->zero0 ||
 	    !all_zero(header->zero, sizeof(header->zero)))
@@ -100,8 +101,9 @@ static int check_header(struct accel_program *program)
 	program->header = header;
 	program->sections = (const void *)(program->data + sizeof(*header));
 	if (nib_hash(program->sections, records) != header->sections_hash)
-		return accel_fail(NULL, -EINVAL,
-				  "program: header.sections_hash does not match: the file is damaged");
+		return accel_fail(
+			NULL, -EINVAL,
+			"program: header.sections_hash does not match: the file is damaged");
 	return 0;
 }
 
@@ -115,18 +117,20 @@ static int check_section(const struct accel_program *program, uint32_t i)
 
 	if (s->offset % NIB_PROGRAM_ALIGN || s->offset < least || s->offset > program->bytes ||
 	    s->bytes > program->bytes - s->offset)
-		return accel_fail(NULL, -EINVAL, "program: %s %u: offset %llu (a multiple of %u) and "
-				  "%llu bytes do not lie in %llu..%llu", name, s->id,
-				  LLU(s->offset), NIB_PROGRAM_ALIGN, LLU(s->bytes), LLU(least),
-				  LLU(program->bytes));
+		return accel_fail(NULL, -EINVAL,
+				  "program: %s %u: offset %llu (a multiple of %u) and "
+				  "%llu bytes do not lie in %llu..%llu",
+				  name, s->id, LLU(s->offset), NIB_PROGRAM_ALIGN, LLU(s->bytes),
+				  LLU(least), LLU(program->bytes));
 	for (j = 0; j < i; j++) {
 		other = &program->sections[j];
 		if (other->type == s->type && other->id == s->id)
-			return accel_fail(NULL, -EINVAL, "program: %s %u is there twice", name, s->id);
+			return accel_fail(NULL, -EINVAL, "program: %s %u is there twice", name,
+					  s->id);
 		if (s->bytes && other->bytes && s->offset < other->offset + other->bytes &&
 		    other->offset < s->offset + s->bytes)
-			return accel_fail(NULL, -EINVAL, "program: %s %u overlaps %s %u", name, s->id,
-					  section_name(other->type), other->id);
+			return accel_fail(NULL, -EINVAL, "program: %s %u overlaps %s %u", name,
+					  s->id, section_name(other->type), other->id);
 	}
 	if (s->type < NIB_SECTION_MODEL || s->type > NIB_SECTION_INFO)
 		return 0;
@@ -147,8 +151,9 @@ static int check_stream(struct accel_program *program, uint32_t i)
 	if (s->bytes <= NIB_MAX_STREAM_BYTES)
 		error = accel_stream_check(contents(program, s), (uint32_t)s->bytes, info);
 	if (error)
-		return accel_fail(NULL, -EINVAL, "program: stream %u: packet %u at byte %u: %s", s->id,
-				  info->packets, info->error_offset, nib_validate_strerror(error));
+		return accel_fail(NULL, -EINVAL, "program: stream %u: packet %u at byte %u: %s",
+				  s->id, info->packets, info->error_offset,
+				  nib_validate_strerror(error));
 	return 0;
 }
 
@@ -181,8 +186,8 @@ static int check_model(const struct nib_program_model *model, uint64_t bytes)
 	size_t i;
 
 	if (bytes != sizeof(*model))
-		return accel_fail(NULL, -EINVAL, "program: model has %llu bytes, want %zu", LLU(bytes),
-				  sizeof(*model));
+		return accel_fail(NULL, -EINVAL, "program: model has %llu bytes, want %zu",
+				  LLU(bytes), sizeof(*model));
 	if (!terminated(model->arch, sizeof(model->arch)) ||
 	    !terminated(model->name, sizeof(model->name)) ||
 	    !all_zero(model->zero, sizeof(model->zero)))
@@ -196,23 +201,32 @@ static int check_model(const struct nib_program_model *model, uint64_t bytes)
 			return accel_fail(NULL, -EINVAL, "program: model.%s is %u, want %u..%u",
 					  limit->name, value, limit->least, limit->most);
 	}
-	if (model->heads % model->kv_heads || model->max_out_rows > model->max_rows ||
-	    (model->page_tokens & (model->page_tokens - 1)))
-		return accel_fail(NULL, -EINVAL, "program: model: heads %u are no multiple of kv_heads "
-				  "%u, max_out_rows %u exceeds max_rows %u, or page_tokens %u is no "
-				  "power of two", model->heads, model->kv_heads,
-				  model->max_out_rows, model->max_rows, model->page_tokens);
+	if (model->heads % model->kv_heads)
+		return accel_fail(NULL, -EINVAL,
+				  "program: model.heads %u is no multiple of model.kv_heads %u",
+				  model->heads, model->kv_heads);
+	if (model->max_out_rows > model->max_rows)
+		return accel_fail(NULL, -EINVAL,
+				  "program: model.max_out_rows %u exceeds model.max_rows %u",
+				  model->max_out_rows, model->max_rows);
+	if (model->page_tokens & (model->page_tokens - 1))
+		return accel_fail(NULL, -EINVAL,
+				  "program: model.page_tokens %u is no power of two",
+				  model->page_tokens);
 	if (!nib_format_is_kv(model->k_fmt) || !nib_format_is_kv(model->v_fmt))
-		return accel_fail(NULL, -EINVAL, "program: model.k_fmt %u or v_fmt %u is no K/V format",
+		return accel_fail(NULL, -EINVAL,
+				  "program: model.k_fmt %u or v_fmt %u is no K/V format",
 				  model->k_fmt, model->v_fmt);
 	width = (uint64_t)model->kv_heads * model->head_dim;
 	page = (nib_row_bytes(model->k_fmt, width) + nib_row_bytes(model->v_fmt, width)) *
 	       model->layers * model->page_tokens;
 	if (model->page_bytes < page || model->page_bytes > 1ull << 40)
-		return accel_fail(NULL, -EINVAL, "program: model.page_bytes is %llu, want %llu..2^40",
+		return accel_fail(NULL, -EINVAL,
+				  "program: model.page_bytes is %llu, want %llu..2^40",
 				  LLU(model->page_bytes), LLU(page));
 	if (model->scratch_bytes >= 1ull << (NIB_VA_BITS - 1))
-		return accel_fail(NULL, -EINVAL, "program: model.scratch_bytes is %llu, want < 2^%d",
+		return accel_fail(NULL, -EINVAL,
+				  "program: model.scratch_bytes is %llu, want < 2^%d",
 				  LLU(model->scratch_bytes), NIB_VA_BITS - 1);
 	return 0;
 }
@@ -230,12 +244,14 @@ static int check_bindings(const struct accel_program *program, const struct nib_
 	uint64_t count = s->bytes / sizeof(*b), bound, i, j;
 
 	if (s->bytes % sizeof(*b) || count > NIB_PROGRAM_MAX_SECTIONS * NIB_MAX_ARGS)
-		return accel_fail(NULL, -EINVAL, "program: bindings: %llu bytes are no array of at most "
-				  "%u", LLU(s->bytes), NIB_PROGRAM_MAX_SECTIONS * NIB_MAX_ARGS);
+		return accel_fail(NULL, -EINVAL,
+				  "program: bindings: %llu bytes are no array of at most %u",
+				  LLU(s->bytes), NIB_PROGRAM_MAX_SECTIONS * NIB_MAX_ARGS);
 	for (i = 0; i < count; i++)
 		if (b[i].arg >= NIB_MAX_ARGS || b[i].bind >= NIB_BIND_COUNT || b[i].zero ||
 		    !stream_info(program, b[i].stream))
-			return accel_fail(NULL, -EINVAL, "program: binding %llu: stream %u, argument "
+			return accel_fail(NULL, -EINVAL,
+					  "program: binding %llu: stream %u, argument "
 					  "%u (below %u) or meaning %u (below %u) does not exist",
 					  LLU(i), b[i].stream, b[i].arg, NIB_MAX_ARGS, b[i].bind,
 					  NIB_BIND_COUNT);
@@ -246,14 +262,18 @@ static int check_bindings(const struct accel_program *program, const struct nib_
 			if (b[j].stream != program->sections[i].id)
 				continue;
 			if (bound >> b[j].arg & 1)
-				return accel_fail(NULL, -EINVAL, "program: argument %u of stream %u is "
-						  "bound twice", b[j].arg, b[j].stream);
+				return accel_fail(NULL, -EINVAL,
+						  "program: argument %u of stream %u is "
+						  "bound twice",
+						  b[j].arg, b[j].stream);
 			bound |= 1ull << b[j].arg;
 		}
 		for (j = 0; j < program->streams[i].nargs; j++)
 			if (!(bound >> j & 1))
-				return accel_fail(NULL, -EINVAL, "program: argument %llu of stream %u "
-						  "is not bound", LLU(j), program->sections[i].id);
+				return accel_fail(NULL, -EINVAL,
+						  "program: argument %llu of stream %u "
+						  "is not bound",
+						  LLU(j), program->sections[i].id);
 	}
 	return 0;
 }
@@ -265,14 +285,17 @@ static int check_names(const struct accel_program *program, const struct nib_pro
 	uint64_t i;
 
 	if (s->bytes % sizeof(*n))
-		return accel_fail(NULL, -EINVAL, "program: names: %llu bytes are no whole records of %zu",
+		return accel_fail(NULL, -EINVAL,
+				  "program: names: %llu bytes are no whole records of %zu",
 				  LLU(s->bytes), sizeof(*n));
 	for (i = 0; i < s->bytes / sizeof(*n); i++) {
 		info = stream_info(program, n[i].stream);
-		if (!info || n[i].packet >= info->packets || !terminated(n[i].name, sizeof(n[i].name)))
-			return accel_fail(NULL, -EINVAL, "program: name %llu: stream %u has no packet "
-					  "%u, or the name has no end", LLU(i), n[i].stream,
-					  n[i].packet);
+		if (!info || n[i].packet >= info->packets ||
+		    !terminated(n[i].name, sizeof(n[i].name)))
+			return accel_fail(NULL, -EINVAL,
+					  "program: name %llu: stream %u has no packet "
+					  "%u, or the name has no end",
+					  LLU(i), n[i].stream, n[i].packet);
 	}
 	return 0;
 }
@@ -369,7 +392,8 @@ ACCEL_API int accel_program_open(const char *path, struct accel_program **out)
 	}
 	if (!S_ISREG(st.st_mode) || st.st_size < (off_t)sizeof(struct nib_program_header)) {
 		close(fd);
-		return accel_fail(NULL, -EINVAL, "program %s: no file, or shorter than a header", path);
+		return accel_fail(NULL, -EINVAL, "program %s: no file, or shorter than a header",
+				  path);
 	}
 	data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	err = errno;

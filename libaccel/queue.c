@@ -34,8 +34,9 @@ ACCEL_API int accel_queue_create(struct accel_device *device, enum accel_priorit
 	uint32_t i;
 
 	if ((unsigned int)priority > ACCEL_PRIORITY_REALTIME || weight > NIB_WEIGHT_MAX)
-		return accel_fail(device, -EINVAL, "queue: priority %d (0..%d) or weight %u (0..%u)",
-				  (int)priority, ACCEL_PRIORITY_REALTIME, weight, NIB_WEIGHT_MAX);
+		return accel_fail(device, -EINVAL,
+				  "queue: priority %d (0..%d) or weight %u (0..%u)", (int)priority,
+				  ACCEL_PRIORITY_REALTIME, weight, NIB_WEIGHT_MAX);
 	if (!(device->info.priorities >> priority & 1))
 		return accel_fail(device, -EACCES, "queue: priority %d is not for this user",
 				  (int)priority);
@@ -150,8 +151,9 @@ void accel_queue_retire(struct accel_queue *queue, int status, const struct nib_
 	if (how.status && !queue->failed.status)
 		queue->failed = how;
 	if (how.status)
-		accel_log(queue->device, ACCEL_LOG_WARNING, "queue %u: a job ended with %d, code %u",
-			  queue->id, how.status, how.code);
+		accel_log(queue->device, ACCEL_LOG_WARNING,
+			  "queue %u: a job ended with %d, code %u", queue->id, how.status,
+			  how.code);
 	if (job->stats)
 		fill_stats(job->stats, &how, done);
 	for (i = 0; i < job->n_signals; i++)
@@ -269,15 +271,18 @@ static int fill_points(struct accel_queue *queue, struct accel_record *job,
 	}
 	for (i = 0; i < total; i++) {
 		bool wait = i < in->n_waits;
-		const struct accel_point *from = wait ? &in->waits[i] : &in->signals[i - in->n_waits];
+		const struct accel_point *from = wait ? &in->waits[i]
+						      : &in->signals[i - in->n_waits];
 		struct accel_job_point *to = &job->points[i];
 
 		if (!from->timeline || from->timeline->device != device)
-			return accel_fail(device, -EINVAL, "submit: %s %u has no timeline of this device",
+			return accel_fail(device, -EINVAL,
+					  "submit: %s %u has no timeline of this device",
 					  wait ? "wait" : "signal", wait ? i : i - in->n_waits);
 		if (!wait && from->value <= from->timeline->promised)
-			return accel_fail(device, -EINVAL, "submit: signal %u: point %llu is not after "
-					  "%llu", i - in->n_waits, (unsigned long long)from->value,
+			return accel_fail(device, -EINVAL,
+					  "submit: signal %u: point %llu is not after %llu",
+					  i - in->n_waits, (unsigned long long)from->value,
 					  (unsigned long long)from->timeline->promised);
 		to->timeline = from->timeline;
 		to->value = from->value;
@@ -335,8 +340,8 @@ static int make_room(struct accel_queue *queue, uint32_t count)
 	int err;
 
 	if (count > ACCEL_QUEUE_JOBS)
-		return accel_fail(queue->device, -EINVAL, "submit: %u jobs, at most %u at once", count,
-				  ACCEL_QUEUE_JOBS);
+		return accel_fail(queue->device, -EINVAL, "submit: %u jobs, at most %u at once",
+				  count, ACCEL_QUEUE_JOBS);
 	while (queue->tail - queue->head + count > ACCEL_QUEUE_JOBS) {
 		err = queue->device->ops->wait(queue, queue->head, UINT64_MAX);
 		if (err && err != -ENODEV)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Memory of the in-process transport: what a kernel driver would do for buffers. Allocates HBM, SRAM
- * and virtual addresses, keeps the DMA space, and writes the page table through the HBM window.
+ * Memory of the in-process transport: what a kernel driver would do for buffers. Allocates HBM,
+ * SRAM and virtual addresses, keeps the DMA space, and writes the page table through the HBM
+ * window.
  */
 #include <sys/mman.h>
 
@@ -277,11 +278,13 @@ static int take_memory(struct sim_device *sim, struct sim_buffer *buffer, bool *
 		*dirty = buffer->offset + bytes > sim->hbm_dirty;
 	}
 	if (err == -ENOSPC)
-		return accel_fail(&sim->base, err, "buffer: %llu bytes of %s in one piece, %llu are "
-				  "free", (unsigned long long)bytes,
+		return accel_fail(&sim->base, err,
+				  "buffer: %llu bytes of %s in one piece, %llu are free",
+				  (unsigned long long)bytes,
 				  buffer->base.memory == ACCEL_MEMORY_SRAM ? "SRAM" : "HBM",
-				  (unsigned long long)(buffer->base.memory == ACCEL_MEMORY_SRAM ?
-						       sim->sram.free : sim->hbm.free));
+				  (unsigned long long)(buffer->base.memory == ACCEL_MEMORY_SRAM
+							       ? sim->sram.free
+							       : sim->hbm.free));
 	return err ? accel_fail(&sim->base, err, "buffer: no memory") : 0;
 }
 

@@ -37,7 +37,8 @@ ACCEL_API int accel_stream_create(struct accel_device *device, const void *data,
 	if (!data || !bytes || bytes % 8 || bytes > NIB_MAX_STREAM_BYTES)
 		return refuse(device, NULL, bytes, NIB_INVALID_SIZE, &info);
 	if (device->n_streams >= device->info.max_streams)
-		return accel_fail(device, -EMFILE, "stream: all %u streams of the device are in use",
+		return accel_fail(device, -EMFILE,
+				  "stream: all %u streams of the device are in use",
 				  device->info.max_streams);
 	/* A copy: aligned, and what was checked is what is handed over. */
 	words = accel_alloc(device, bytes);

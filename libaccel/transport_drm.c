@@ -193,8 +193,8 @@ static int drm_open(struct accel_device *device, const struct accel_open_params 
 
 	to_drm(device)->fd = -1;
 	if (!path && !accel_device_list(first, 1))
-		return accel_fail(device, -ENODEV, "open: no device of driver %s in /sys/class/accel",
-				  NIB_DRM_NAME);
+		return accel_fail(device, -ENODEV,
+				  "open: no device of driver %s in /sys/class/accel", NIB_DRM_NAME);
 	err = open_node(device, path ? path : first[0]);
 	if (err)
 		drm_close(device);
@@ -300,8 +300,9 @@ static int drm_stream_create(struct accel_stream *stream, const void *data)
 	int err = call(stream->device, DRM_IOCTL_NIB_STREAM_CREATE, &create);
 
 	if (err == -EINVAL && create.error_code)
-		return accel_fail(stream->device, err, "stream: the driver refuses the packet at byte "
-				  "%u: error %u", create.error_offset, create.error_code);
+		return accel_fail(stream->device, err,
+				  "stream: the driver refuses the packet at byte %u: error %u",
+				  create.error_offset, create.error_code);
 	if (err)
 		return fail_call(stream->device, err, "stream");
 	stream->id = create.stream_id;
@@ -386,8 +387,8 @@ static int add_waits(struct drm_queue *queue, uint64_t number, uint32_t *count)
 			       accel_queue_owes(q, job->points[i].timeline, job->points[i].value);
 			if (!owes)
 				continue;
-			if (accel_grow(device, (void **)&queue->syncs, &queue->cap_syncs, *count + 1,
-				       sizeof(*queue->syncs)))
+			if (accel_grow(device, (void **)&queue->syncs, &queue->cap_syncs,
+				       *count + 1, sizeof(*queue->syncs)))
 				return -ENOMEM;
 			queue->syncs[(*count)++] = (struct nib_sync_op){
 				.flags = NIB_SYNC_WAIT | NIB_SYNC_TIMELINE,
@@ -402,6 +403,7 @@ static int drm_submit(struct accel_queue *base, uint64_t first, uint32_t count)
 {
 	struct drm_queue *queue = (struct drm_queue *)base;
 	struct nib_submit submit = { .jobs = NIB_OBJ_ARRAY(count, queue->jobs) };
+	uint64_t slots = accel_buffer_address(queue->slots);
 	uint32_t n_syncs = 0, i, slot;
 	int err;
 
@@ -410,9 +412,11 @@ static int drm_submit(struct accel_queue *base, uint64_t first, uint32_t count)
 
 		slot = (first + i) % ACCEL_QUEUE_JOBS;
 		queue->jobs[i] = (struct nib_job){
-			.queue_id = queue->queue_id, .stream_id = job->stream->id,
-			.nargs = job->nargs, .args = (uintptr_t)job->args,
-			.stats_va = accel_buffer_address(queue->slots) + slot * sizeof(*queue->done),
+			.queue_id = queue->queue_id,
+			.stream_id = job->stream->id,
+			.nargs = job->nargs,
+			.args = (uintptr_t)job->args,
+			.stats_va = slots + slot * sizeof(*queue->done),
 			.syncs = { .stride = sizeof(*queue->syncs), .count = n_syncs },
 		};
 		__atomic_store_n(&queue->done[slot].phase, 0, __ATOMIC_RELAXED);
@@ -501,8 +505,8 @@ static void note_state(struct accel_queue *base)
 }
 
 /*
- * True if the oldest job was over and is retired. Its slot is read only now: the device writes it in
- * no particular order, but all of it before the fence signals.
+ * True if the oldest job was over and is retired. Its slot is read only now: the device writes it
+ * in no particular order, but all of it before the fence signals.
  */
 static bool poll_one(struct drm_queue *queue)
 {

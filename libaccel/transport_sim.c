@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The in-process transport: boots the firmware that is built into the device library, talks to it
- * through rings and doorbells, and lends it the caller's thread. Nothing happens between calls: jobs
- * run while somebody waits, polls, or makes room.
+ * through rings and doorbells, and lends it the caller's thread. Nothing happens between calls:
+ * jobs run while somebody waits, polls, or makes room.
  *
  * A queue has one job in the device at a time, so that nothing behind a job that faults runs.
  */
@@ -99,8 +99,8 @@ static int admin(struct sim_device *sim, uint16_t op, struct admin_args args)
 		if (status == NIB_ADM_OK)
 			return 0;
 		if (status != NIB_ADM_PENDING)
-			return accel_fail(&sim->base, -EIO, "firmware refused operation %u: status %u",
-					  op, status);
+			return accel_fail(&sim->base, -EIO,
+					  "firmware refused operation %u: status %u", op, status);
 		sim->work = false;
 		if (!nib_device_run(sim->nib, 1) && !sim->work &&
 		    __atomic_load_n(&msg->status, __ATOMIC_ACQUIRE) == NIB_ADM_PENDING)
@@ -295,7 +295,8 @@ static int sim_queue_create(struct accel_queue *base)
 	if (!queue->ring)
 		accel_fail(&sim->base, err, "queue: no host memory for its ring");
 	else
-		err = ADMIN(sim, NIB_ADM_QUEUE_CREATE, queue->hw_id, 0, (uintptr_t)queue->ring, RING,
+		err = ADMIN(sim, NIB_ADM_QUEUE_CREATE, queue->hw_id, 0, (uintptr_t)queue->ring,
+			    RING,
 			    (uint64_t)base->priority | (uint64_t)base->weight << 8 | 1u << 24);
 	queue->created = !err;
 	base->depth = 1;

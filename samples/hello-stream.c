@@ -87,8 +87,10 @@ int main(int argc, char **argv)
 	check(device, accel_device_query(device, &info), "query");
 
 	/* Inputs and outputs in memory that both sides reach. */
-	check(device, accel_buffer_create(device, ACCEL_MEMORY_HOST, BYTES, 0, &x_buffer), "buffer");
-	check(device, accel_buffer_create(device, ACCEL_MEMORY_HOST, BYTES, 0, &y_buffer), "buffer");
+	check(device, accel_buffer_create(device, ACCEL_MEMORY_HOST, BYTES, 0, &x_buffer),
+	      "buffer");
+	check(device, accel_buffer_create(device, ACCEL_MEMORY_HOST, BYTES, 0, &y_buffer),
+	      "buffer");
 	check(device, accel_buffer_map(x_buffer, (void **)&x), "map");
 	check(device, accel_buffer_map(y_buffer, (void **)&y), "map");
 	for (i = 0; i < ROWS * WIDTH; i++)
@@ -105,8 +107,13 @@ int main(int argc, char **argv)
 	};
 	struct accel_point done = { timeline, 1 };
 	struct accel_job job = {
-		.struct_size = sizeof(job), .stream = stream, .args = args,
-		.nargs = accel_stream_nargs(stream), .signals = &done, .n_signals = 1, .stats = &stats,
+		.struct_size = sizeof(job),
+		.stream = stream,
+		.args = args,
+		.nargs = accel_stream_nargs(stream),
+		.signals = &done,
+		.n_signals = 1,
+		.stats = &stats,
 	};
 	check(device, accel_queue_submit(queue, &job, 1), "submit");
 	check(device, accel_timeline_wait(timeline, 1, UINT64_MAX), "wait");

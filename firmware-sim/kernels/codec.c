@@ -10,7 +10,7 @@
 #define STRIP	256u	/* elements that convert() holds at a time */
 
 /* n elements of a plain format. */
-static void decode_plain(uint32_t fmt, const void *restrict src, size_t n, float *restrict dst)
+static void decode_elements(uint32_t fmt, const void *restrict src, size_t n, float *restrict dst)
 {
 	const uint8_t *s8 = src;
 	const uint16_t *s16 = src;
@@ -18,9 +18,6 @@ static void decode_plain(uint32_t fmt, const void *restrict src, size_t n, float
 	size_t i;
 
 	switch (fmt) {
-	case NIB_FMT_F32:
-		memcpy(dst, src, n * 4);
-		break;
 	case NIB_FMT_U32:
 		for (i = 0; i < n; i++)
 			dst[i] = (float)s32[i];
@@ -44,16 +41,13 @@ static void decode_plain(uint32_t fmt, const void *restrict src, size_t n, float
 	}
 }
 
-static void encode_plain(uint32_t fmt, const float *restrict src, size_t n, void *restrict dst)
+static void encode_elements(uint32_t fmt, const float *restrict src, size_t n, void *restrict dst)
 {
 	uint8_t *d8 = dst;
 	uint16_t *d16 = dst;
 	size_t i;
 
 	switch (fmt) {
-	case NIB_FMT_F32:
-		memcpy(dst, src, n * 4);
-		break;
 	case NIB_FMT_BF16:
 		for (i = 0; i < n; i++)
 			d16[i] = nib_bf16_encode(src[i]);
@@ -73,6 +67,23 @@ static void encode_plain(uint32_t fmt, const float *restrict src, size_t n, void
 	}
 }
 
+/* Operands may overlap in memory: what comes out is unspecified then, but not undefined. */
+static void decode_plain(uint32_t fmt, const void *src, size_t n, float *dst)
+{
+	if (fmt == NIB_FMT_F32)
+		memmove(dst, src, n * sizeof(float));
+	else
+		decode_elements(fmt, src, n, dst);
+}
+
+static void encode_plain(uint32_t fmt, const float *src, size_t n, void *dst)
+{
+	if (fmt == NIB_FMT_F32)
+		memmove(dst, src, n * sizeof(float));
+	else
+		encode_elements(fmt, src, n, dst);
+}
+
 /* Between unlike formats by way of FP32, which holds every element exactly; U32 only to U32. */
 void NIB_KERNEL(nib_convert)(uint32_t dst_fmt, void *dst, uint32_t src_fmt, const void *src,
 			     size_t n)
@@ -84,7 +95,7 @@ void NIB_KERNEL(nib_convert)(uint32_t dst_fmt, void *dst, uint32_t src_fmt, cons
 	size_t i, run;
 
 	if (dst_fmt == src_fmt) {
-		memcpy(dst, src, n * src_bytes);
+		memmove(dst, src, n * src_bytes);
 	} else if (dst_fmt == NIB_FMT_F32) {
 		decode_plain(src_fmt, src, n, dst);
 	} else if (src_fmt == NIB_FMT_F32) {
@@ -149,7 +160,7 @@ NIB_INLINE void store_codes(enum element e, const uint8_t *code, uint32_t n, uin
 		for (j = 0; j < n / 2; j++)
 			dst[j] = code[2 * j] | code[2 * j + 1] << 4;
 	else
-		memcpy(dst, code, n);
+		memmove(dst, code, n);
 }
 
 /* Elements of a block under scale code @scale, and what they leave over. */
@@ -302,7 +313,7 @@ static void nvfp4_row(uint32_t rule, const float *src, size_t k, uint8_t *dst, s
 		memcpy(x, src + b * 16, left * sizeof(float));
 		dst[data_bytes + b] = nvfp4_block(rule, row_scale, x, dst + b * 8);
 	}
-	memcpy(dst + data_bytes + scale_bytes, &row_scale, sizeof(row_scale));
+	memmove(dst + data_bytes + scale_bytes, &row_scale, sizeof(row_scale));
 }
 
 void NIB_KERNEL(nib_row_encode)(uint32_t fmt, uint32_t rule, const float *src, size_t k, void *dst)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * The reader of program files on any bytes. The first byte of the input chooses: the rest is a file;
- * or it is one whose hashes are made right first; or it is a list of changes to a good file, each a
- * place, a length and bytes. What is accepted must hold together: every section in the file, every
- * stream disassembled packet by packet to its END.
+ * The reader of program files on any bytes. The first byte of the input chooses: the rest is a
+ * file; or it is one whose hashes are made right first; or it is a list of changes to a good file,
+ * each a place, a length and bytes. What is accepted must hold together: every section in the file,
+ * every stream disassembled packet by packet to its END.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -29,7 +29,8 @@ static void check_stream(const uint64_t *words, size_t bytes)
 
 	for (size_t at = 0; at < bytes / 8; at += (size_t)length) {
 		op = words[at] & 0xffff;
-		length = accel_disassemble(words + at, (uint32_t)(bytes / 8 - at), text, sizeof(text));
+		length = accel_disassemble(words + at, (uint32_t)(bytes / 8 - at), text,
+					   sizeof(text));
 		require(length > 0 && text[0]);
 	}
 	require(op == NIB_OP_END);

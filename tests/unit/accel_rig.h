@@ -42,15 +42,17 @@ static bool failed;
 	} \
 } while (0)
 
-#define EXPECT_ERR(want, call) do { \
-	int err_ = (call); \
-	if (err_ != (want)) { \
-		printf("    %s:%d: %s: %d (%s), want %d; last error: %s\n", __func__, __LINE__, #call, \
-		       err_, strerror(-err_), (want), accel_last_error(rig.device)); \
-		failed = true; \
-		return; \
-	} \
-} while (0)
+#define EXPECT_ERR(want, call)                                                                \
+	do {                                                                                  \
+		int err_ = (call);                                                            \
+		if (err_ != (want)) {                                                         \
+			printf("    %s:%d: %s: %d (%s), want %d; last error: %s\n", __func__, \
+			       __LINE__, #call, err_, strerror(-err_), (want),                \
+			       accel_last_error(rig.device));                                 \
+			failed = true;                                                        \
+			return;                                                               \
+		}                                                                             \
+	} while (0)
 
 /* What most cases need. */
 static struct {

@@ -96,7 +96,8 @@ static void test_buffer_memories(void)
 
 	for (memory = ACCEL_MEMORY_HBM; memory <= ACCEL_MEMORY_HOST; memory++) {
 		EXPECT_ERR(0, accel_buffer_create(rig.device, memory, 100, 0, &buffer));
-		EXPECT(accel_buffer_bytes(buffer) >= PAGE && accel_buffer_bytes(buffer) % PAGE == 0);
+		EXPECT(accel_buffer_bytes(buffer) >= PAGE &&
+		       accel_buffer_bytes(buffer) % PAGE == 0);
 		EXPECT(accel_buffer_address(buffer) && accel_buffer_address(buffer) % PAGE == 0);
 		EXPECT(accel_buffer_memory(buffer) == memory);
 		if (memory == ACCEL_MEMORY_SRAM) {
@@ -119,9 +120,12 @@ static void test_buffer_refusals(void)
 	void *map;
 
 	EXPECT_ERR(-EINVAL, accel_buffer_create(rig.device, ACCEL_MEMORY_HBM, 0, 0, &buffer));
-	EXPECT_ERR(-EINVAL, accel_buffer_create(rig.device, ACCEL_MEMORY_HBM, UINT64_MAX, 0, &buffer));
-	EXPECT_ERR(-EINVAL, accel_buffer_create(rig.device, ACCEL_MEMORY_HBM, PAGE, 1u << 31, &buffer));
-	EXPECT_ERR(-EINVAL, accel_buffer_create(rig.device, (enum accel_memory)3, PAGE, 0, &buffer));
+	EXPECT_ERR(-EINVAL,
+		   accel_buffer_create(rig.device, ACCEL_MEMORY_HBM, UINT64_MAX, 0, &buffer));
+	EXPECT_ERR(-EINVAL,
+		   accel_buffer_create(rig.device, ACCEL_MEMORY_HBM, PAGE, 1u << 31, &buffer));
+	EXPECT_ERR(-EINVAL,
+		   accel_buffer_create(rig.device, (enum accel_memory)3, PAGE, 0, &buffer));
 	EXPECT_ERR(0, accel_buffer_create(rig.device, ACCEL_MEMORY_HBM, PAGE, ACCEL_BUFFER_NO_MAP,
 					  &buffer));
 	EXPECT_ERR(-EACCES, accel_buffer_map(buffer, &map));
@@ -139,7 +143,8 @@ static void test_buffer_full(void)
 	EXPECT_ERR(0, accel_device_query(rig.device, &before));
 	for (memory = ACCEL_MEMORY_HBM; memory <= ACCEL_MEMORY_SRAM; memory++) {
 		size = memory == ACCEL_MEMORY_HBM ? before.hbm_bytes : before.sram_bytes;
-		EXPECT_ERR(-ENOSPC, accel_buffer_create(rig.device, memory, size + PAGE, 0, &buffer));
+		EXPECT_ERR(-ENOSPC,
+			   accel_buffer_create(rig.device, memory, size + PAGE, 0, &buffer));
 		EXPECT(accel_last_error(rig.device)[0]);
 		EXPECT_ERR(0, accel_buffer_create(rig.device, memory, size / 2, 0, &buffer));
 		EXPECT_ERR(0, accel_device_query(rig.device, &after));
@@ -161,8 +166,9 @@ static void test_buffer_zeroed_again(void)
 	for (memory = ACCEL_MEMORY_HBM; memory <= ACCEL_MEMORY_SRAM; memory++) {
 		for (i = 0; i < 3; i++) {
 			for (round = 0; round < 3; round++) {
-				EXPECT_ERR(0, accel_buffer_create(rig.device, memory, 1u << 20,
-								  round == 1 ? flags[i] : 0, &buffer));
+				EXPECT_ERR(0,
+					   accel_buffer_create(rig.device, memory, 1u << 20,
+							       round == 1 ? flags[i] : 0, &buffer));
 				rig.words[0] = 1;
 				EXPECT_ERR(0, SUBMIT(.stream = rig.copy, .args = {
 					accel_buffer_address(buffer) + 8 * PAGE, AT(0), 2 }));

@@ -339,6 +339,70 @@ START_TEST(test_open_chips)
 }
 END_TEST
 
+/* A chip has more HBM than the CPU's window shows: the rest is for buffers that nobody maps. */
+START_TEST(test_hbm_past_the_window)
+{
+	struct accel_open_params params = { .struct_size = sizeof(params), .chip = "maia200-class",
+					    .transport = ACCEL_TRANSPORT_SIM };
+	const uint64_t window = 16ull << 30, big = 80ull << 30;
+	struct nib_pkt_copy copy = { .hdr = { NIB_OP_COPY, 11, 0 }, .n0 = 2, .n1 = 1, .n2 = 1,
+				     .src_fmt = NIB_FMT_U32, .dst_fmt = NIB_FMT_U32 };
+	struct accel_buffer *buffer, *host, *other;
+	struct accel_stream *store, *load;
+	struct accel_device *device;
+	struct accel_queue *queue;
+	uint64_t args[2], *word;
+	struct {
+		struct nib_pkt_copy copy;
+		struct nib_pkt end;
+	} words;
+	struct accel_job job = { .struct_size = sizeof(job), .args = args, .nargs = 2 };
+	int err, round;
+
+	ck_assert_int_eq(accel_open(&params, &device), 0);
+	store = store_stream(device, &err);
+	ck_assert_int_eq(err, 0);
+	accel_arg(&copy, src, 0, 0);
+	accel_arg(&copy, dst, 1, 0);
+	words.copy = copy;
+	words.end = (struct nib_pkt){ NIB_OP_END, 1, 0 };
+	ck_assert_int_eq(accel_stream_create(device, &words, sizeof(words), &load), 0);
+	ck_assert_int_eq(accel_queue_create(device, ACCEL_PRIORITY_NORMAL, 0, &queue), 0);
+	ck_assert_int_eq(accel_buffer_create(device, ACCEL_MEMORY_HOST, 4096, 0, &host), 0);
+	ck_assert_int_eq(accel_buffer_map(host, (void **)&word), 0);
+	/* More than the window cannot be mapped, and need not be. */
+	ck_assert_int_eq(accel_buffer_create(device, ACCEL_MEMORY_HBM, window, 0, &buffer),
+			 -ENOSPC);
+	ck_assert_int_eq(accel_buffer_create(device, ACCEL_MEMORY_HBM, big, ACCEL_BUFFER_NO_MAP,
+					     &buffer), 0);
+	ck_assert_int_eq(accel_buffer_create(device, ACCEL_MEMORY_HBM, big, ACCEL_BUFFER_NO_MAP,
+					     &other), 0);
+	accel_buffer_destroy(buffer);
+	accel_buffer_destroy(other);
+	/* What was used before comes zeroed. */
+	for (round = 0; round < 2; round++) {
+		ck_assert_int_eq(accel_buffer_create(device, ACCEL_MEMORY_HBM, 4u << 20,
+						     ACCEL_BUFFER_NO_MAP, &buffer), 0);
+		word[0] = 1;
+		job.stream = load;
+		args[0] = accel_buffer_address(buffer) + (3u << 20);
+		args[1] = accel_buffer_address(host);
+		ck_assert_int_eq(accel_queue_submit(queue, &job, 1), 0);
+		job.stream = store;
+		args[1] = 77;
+		ck_assert_int_eq(accel_queue_submit(queue, &job, 1), 0);
+		ck_assert_int_eq(accel_queue_sync(queue, UINT64_MAX), 0);
+		ck_assert_uint_eq(word[0], 0);
+		accel_buffer_destroy(buffer);
+	}
+	accel_buffer_destroy(host);
+	accel_queue_destroy(queue);
+	accel_stream_destroy(store);
+	accel_stream_destroy(load);
+	accel_close(device);
+}
+END_TEST
+
 /*
  * A timeline remembers the last failures exactly; of many it forgets none, though points between
  * old ones count as failed with them.
@@ -407,6 +471,7 @@ int main(void)
 	tcase_add_test(tc, test_log_lines);
 	tcase_add_test(tc, test_open_defaults);
 	tcase_add_test(tc, test_open_chips);
+	tcase_add_test(tc, test_hbm_past_the_window);
 	tcase_add_test(tc, test_timeline_many_failures);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);

@@ -46,7 +46,7 @@ static void test_timeline_job_waits_for_cpu(void)
 	uint64_t value;
 
 	EXPECT_ERR(0, accel_timeline_create(rig.device, 0, &done));
-	EXPECT_ERR(0, SUBMIT(.args = { AT(0), 1 }, .wait = { rig.timeline, 5 }, .signal = { done, 1 }));
+	EXPECT_ERR(0, SUBMIT(.args = {AT(0), 1}, .wait = {rig.timeline, 5}, .signal = {done, 1}));
 	/* Behind it in the queue, though it waits for nothing. */
 	EXPECT_ERR(0, SUBMIT(.args = { AT(1), 1 }, .signal = { done, 2 }));
 	/* Another queue goes on. */
@@ -111,8 +111,8 @@ static void test_timeline_two_sources(void)
 	uint64_t value;
 
 	EXPECT_ERR(0, accel_timeline_create(rig.device, 0, &gate));
-	EXPECT_ERR(0, SUBMIT(.args = { AT(0), 1 }, .wait = { gate, 1 }, .signal = { rig.timeline, 1 }));
-	EXPECT_ERR(0, SUBMIT(.queue = rig.other, .args = { AT(1), 1 }, .signal = { rig.timeline, 2 }));
+	EXPECT_ERR(0, SUBMIT(.args = {AT(0), 1}, .wait = {gate, 1}, .signal = {rig.timeline, 1}));
+	EXPECT_ERR(0, SUBMIT(.queue = rig.other, .args = {AT(1), 1}, .signal = {rig.timeline, 2}));
 	EXPECT_ERR(0, accel_queue_sync(rig.other, LONG));
 	EXPECT(word_is(1, 1));
 	EXPECT_ERR(0, accel_timeline_query(rig.timeline, &value));
@@ -149,7 +149,7 @@ static void test_timeline_objects_go_early(void)
 	EXPECT(stream);
 	EXPECT_ERR(0, accel_timeline_create(rig.device, 0, &gate));
 	EXPECT_ERR(0, accel_timeline_create(rig.device, 0, &done));
-	EXPECT_ERR(0, SUBMIT(.args = { AT(0), 3 }, .wait = { rig.timeline, 1 }, .signal = { gate, 1 }));
+	EXPECT_ERR(0, SUBMIT(.args = {AT(0), 3}, .wait = {rig.timeline, 1}, .signal = {gate, 1}));
 	EXPECT_ERR(0, SUBMIT(.queue = rig.other, .stream = stream, .args = { AT(1), 4 },
 			     .wait = { gate, 1 }, .signal = { done, 1 }));
 	accel_stream_destroy(stream);
@@ -205,7 +205,7 @@ static void test_fault_read(void)
 
 	EXPECT_ERR(0, accel_timeline_create(rig.device, 0, &second));
 	for (i = 0; i < 3; i++) {
-		points[i] = (struct accel_point){ i < 2 ? rig.timeline : second, i < 2 ? i + 1 : 1 };
+		points[i] = (struct accel_point){i < 2 ? rig.timeline : second, i < 2 ? i + 1 : 1};
 		jobs[i] = (struct accel_job){
 			.struct_size = sizeof(jobs[i]), .stream = i == 1 ? rig.copy : rig.store,
 			.args = args[i], .nargs = 3, .signals = &points[i], .n_signals = 1,
@@ -245,7 +245,7 @@ static void test_fault_seen_by_submit(void)
 	int err = 0, i;
 
 	EXPECT_ERR(0, SUBMIT(.args = { AT(0), 1 }, .signal = { rig.timeline, 1 }));
-	EXPECT_ERR(0, SUBMIT(.args = { NOWHERE, 1 }, .signal = { rig.timeline, 2 }, .stats = &stats));
+	EXPECT_ERR(0, SUBMIT(.args = {NOWHERE, 1}, .signal = {rig.timeline, 2}, .stats = &stats));
 	for (i = 0; i < 1000 && !err; i++) {
 		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
 		err = SUBMIT(.args = { AT(1), 1 });
@@ -305,9 +305,11 @@ static void test_fault_past_the_end(void)
 	uint32_t i;
 
 	for (i = 0; i < 4; i++)
-		EXPECT_ERR(0, accel_buffer_create(rig.device, ACCEL_MEMORY_HOST, PAGE, 0, &buffers[i]));
+		EXPECT_ERR(0, accel_buffer_create(rig.device, ACCEL_MEMORY_HOST, PAGE, 0,
+						  &buffers[i]));
 	for (i = 0; i < 4 && !failed; i++)
-		expect_write_fault(accel_buffer_address(buffers[i]) + accel_buffer_bytes(buffers[i]));
+		expect_write_fault(accel_buffer_address(buffers[i]) +
+				   accel_buffer_bytes(buffers[i]));
 	for (i = 0; i < 4; i++)
 		accel_buffer_destroy(buffers[i]);
 }
@@ -383,7 +385,7 @@ static void test_destroy_cancels(void)
 	struct accel_timeline *done;
 
 	EXPECT_ERR(0, accel_timeline_create(rig.device, 0, &done));
-	EXPECT_ERR(0, SUBMIT(.args = { AT(0), 1 }, .wait = { rig.timeline, 1 }, .signal = { done, 1 },
+	EXPECT_ERR(0, SUBMIT(.args = {AT(0), 1}, .wait = {rig.timeline, 1}, .signal = {done, 1},
 			     .stats = &stats));
 	/* This one depends on what will be cancelled. */
 	EXPECT_ERR(0, SUBMIT(.queue = rig.other, .args = { AT(1), 1 }, .wait = { done, 1 },
@@ -411,7 +413,7 @@ static void test_semaphore_between_queues(void)
 /* A job that never ends can be waited for, and thrown away. */
 static void test_semaphore_stuck(void)
 {
-	EXPECT_ERR(0, SUBMIT(.stream = rig.wait, .args = { AT(0), 5 }, .signal = { rig.timeline, 1 }));
+	EXPECT_ERR(0, SUBMIT(.stream = rig.wait, .args = {AT(0), 5}, .signal = {rig.timeline, 1}));
 	EXPECT_ERR(-ETIME, accel_timeline_wait(rig.timeline, 1, 0));
 	EXPECT_ERR(-ETIME, accel_timeline_wait(rig.timeline, 1, 20000000));
 	EXPECT_ERR(0, SUBMIT(.queue = rig.other, .args = { AT(1), 1 }));
@@ -443,7 +445,7 @@ static void test_semaphore_watchdog(void)
 	EXPECT_ERR(0, accel_timeline_create(rig.device, 0, &second));
 	set_watchdog(1000);
 	EXPECT_ERR(0, SUBMIT(.args = { AT(1), 1 }, .signal = { rig.timeline, 1 }));
-	EXPECT_ERR(0, SUBMIT(.stream = rig.wait, .args = { AT(0), 5 }, .signal = { rig.timeline, 2 },
+	EXPECT_ERR(0, SUBMIT(.stream = rig.wait, .args = {AT(0), 5}, .signal = {rig.timeline, 2},
 			     .stats = &stats));
 	EXPECT_ERR(0, SUBMIT(.args = { AT(2), 1 }, .signal = { rig.timeline, 3 }));
 	EXPECT_ERR(0, SUBMIT(.queue = rig.other, .args = { AT(3), 1 }, .wait = { rig.timeline, 2 },
@@ -497,9 +499,9 @@ static void test_device_gone(void)
 	EXPECT(n > 0);
 	target[n] = 0;
 	address = strrchr(target, '/') + 1;
-	EXPECT_ERR(0, SUBMIT(.stream = rig.wait, .args = { AT(0), 5 }, .signal = { rig.timeline, 1 },
+	EXPECT_ERR(0, SUBMIT(.stream = rig.wait, .args = {AT(0), 5}, .signal = {rig.timeline, 1},
 			     .stats = &stats));
-	EXPECT_ERR(0, SUBMIT(.queue = rig.other, .args = { AT(1), 1 }, .wait = { rig.timeline, 5 }));
+	EXPECT_ERR(0, SUBMIT(.queue = rig.other, .args = {AT(1), 1}, .wait = {rig.timeline, 5}));
 	EXPECT(driver_write("unbind", address));
 	EXPECT_ERR(-ENODEV, accel_timeline_wait(rig.timeline, 1, LONG));
 	EXPECT(stats.status == -ENODEV);

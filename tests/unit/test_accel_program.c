@@ -24,7 +24,8 @@ static uint8_t *file;
 
 static void set_up(void)
 {
-	uint8_t *p = mmap(NULL, ROOM + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *p =
+		mmap(NULL, ROOM + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	ck_assert(p != MAP_FAILED);
 	ck_assert_int_eq(mprotect(p + ROOM, 4096, PROT_NONE), 0);
@@ -231,7 +232,7 @@ static const struct wrong {
 	M(layers, 0, "model.layers"),
 	M(layers, 65536, "model.layers"),
 	M(heads, 0, "model.heads"),
-	M(heads, 5, "heads 5"),
+	M(heads, 5, "model.heads 5 is no multiple"),
 	M(kv_heads, 0, "model.kv_heads"),
 	M(head_dim, 0, "model.head_dim"),
 	M(head_dim, 1025, "model.head_dim"),

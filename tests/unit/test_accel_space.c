@@ -112,14 +112,17 @@ START_TEST(test_space_comb)
 	device.alloc = count_alloc;
 	ck_assert_int_eq(accel_space_init(&device, &space, 0, SIZE), 0);
 	for (i = 0; i < SIZE; i++)
-		ck_assert_int_eq(accel_space_alloc(&device, &space, 1, 1, UINT64_MAX, 0, &start[i]), 0);
-	ck_assert_int_eq(accel_space_alloc(&device, &space, 1, 1, UINT64_MAX, 0, &start[0]), -ENOSPC);
+		ck_assert_int_eq(accel_space_alloc(&device, &space, 1, 1, UINT64_MAX, 0, &start[i]),
+				 0);
+	ck_assert_int_eq(accel_space_alloc(&device, &space, 1, 1, UINT64_MAX, 0, &start[0]),
+			 -ENOSPC);
 	before = calls;
 	for (i = 0; i < SIZE; i += 2)
 		accel_space_free(&space, (uint64_t)i, 1);
 	ck_assert_uint_eq(space.count, SIZE / 2);
 	ck_assert_uint_le(space.count, space.cap);
-	ck_assert_int_eq(accel_space_alloc(&device, &space, 2, 1, UINT64_MAX, 0, &start[0]), -ENOSPC);
+	ck_assert_int_eq(accel_space_alloc(&device, &space, 2, 1, UINT64_MAX, 0, &start[0]),
+			 -ENOSPC);
 	for (i = 1; i < SIZE; i += 2)
 		accel_space_free(&space, (uint64_t)i, 1);
 	ck_assert_int_eq(calls, before);
@@ -127,7 +130,8 @@ START_TEST(test_space_comb)
 	accel_space_fini(&device, &space);
 	/* Nothing at all is a space too. */
 	ck_assert_int_eq(accel_space_init(&device, &space, 0, 0), 0);
-	ck_assert_int_eq(accel_space_alloc(&device, &space, 1, 1, UINT64_MAX, 0, &start[0]), -ENOSPC);
+	ck_assert_int_eq(accel_space_alloc(&device, &space, 1, 1, UINT64_MAX, 0, &start[0]),
+			 -ENOSPC);
 	accel_space_fini(&device, &space);
 }
 END_TEST

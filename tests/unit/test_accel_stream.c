@@ -292,10 +292,14 @@ START_TEST(test_disassembler_instructions)
 		union packet p = *packet_sample("vec");
 		struct nib_vec_insn *insn = &p.vec.insn[0];
 
-		*insn = (struct nib_vec_insn){ .op = (__u8)vec_ops[i].code, .dst = 3, .a = 2, .b = 5 };
+		*insn = (struct nib_vec_insn){
+			.op = (__u8)vec_ops[i].code, .dst = 3, .a = 2, .b = 5,
+		};
 		switch (insn->op) {
 		case NIB_VEC_MOVI:
-			*insn = (struct nib_vec_insn){ .op = insn->op, .dst = 3, .imm = 0x40490fdb };
+			*insn = (struct nib_vec_insn){
+				.op = insn->op, .dst = 3, .imm = 0x40490fdb,
+			};
 			break;
 		case NIB_VEC_IOTA:
 			*insn = (struct nib_vec_insn){ .op = insn->op, .dst = 3 };
@@ -347,8 +351,8 @@ START_TEST(test_disassembler_refusals)
 		ck_assert_int_gt(accel_disassemble(vec->w, PACKET_WORDS, shorter, i), 0);
 		ck_assert_int_eq(shorter[i], 0x7f);
 		if (i)
-			ck_assert(!strncmp(shorter, text, i - 1) && strlen(shorter) == (i - 1 < full ?
-				  i - 1 : full));
+			ck_assert(!strncmp(shorter, text, i - 1) &&
+				  strlen(shorter) == (i - 1 < full ? i - 1 : full));
 	}
 }
 END_TEST
@@ -483,7 +487,8 @@ START_TEST(test_vec_limits)
 			ck_assert_int_eq(accel_vec_operand(&vec, -1, 0, 0, 0, NIB_FMT_F32, 1),
 					 i < 8 ? i : -EINVAL);
 		if (round == 1)
-			ck_assert_int_eq(accel_vec_operand(&vec, 64, 0, 0, 0, NIB_FMT_F32, 1), -EINVAL);
+			ck_assert_int_eq(accel_vec_operand(&vec, 64, 0, 0, 0, NIB_FMT_F32, 1),
+					 -EINVAL);
 		for (i = 0; i < (round == 2 ? 257 : 256); i++)
 			accel_vec_insn(&vec, NIB_VEC_IOTA, round == 3 && i == 7 ? 256 : 0, 0, 0, 0);
 		ck_assert_int_eq(accel_builder_create(&b), 0);

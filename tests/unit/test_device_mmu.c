@@ -252,7 +252,7 @@ END_TEST
 START_TEST(a_table_that_points_to_itself_ends)
 {
 	*driver_pte(d, 0, 0, 3) = d->root[0] | NIB_PTE_VALID;
-	/* Levels 3, 2, 1 are the root; the leaf is the root's own entry: a page of HBM, read-only. */
+	/* All levels are the root, and so is the leaf: a page of HBM, read-only. */
 	FAULT(fill(0, 1, 1), NIB_DONE_FAULT_WRITE, 0);
 	FAULT(copy(0, 0, 1), NIB_DONE_FAULT_WRITE, 0);
 }

@@ -353,8 +353,9 @@ START_TEST(gather_panels)
 		p.dst = place(ROWS * K * 4, 4);
 		RUN(p);
 		for (unsigned int r = 0; r < ROWS; r++) {
-			k->panel_decode(formats[f], w + index[r] / 64 * nib_panel_bytes(formats[f], K),
-					K, index[r] % 64, 0.5f, expected);
+			k->panel_decode(formats[f],
+					w + index[r] / 64 * nib_panel_bytes(formats[f], K), K,
+					index[r] % 64, 0.5f, expected);
 			same(p.dst + r * K * 4, expected, K * 4, "panel row");
 		}
 		free(w);
@@ -816,7 +817,7 @@ START_TEST(vec_walks_its_index_space)
 }
 END_TEST
 
-/* Enough of it that threads share the steps; and steps that depend on each other, which none may. */
+/* So much of it that threads share the steps; and steps in an order, which they may not share. */
 START_TEST(vec_gives_the_same_on_many_threads)
 {
 	enum { N = 512, ROWS = 160, ELEMENTS = ROWS * N };

@@ -254,7 +254,8 @@ START_TEST(more_of_a_resource_is_never_slower)
 END_TEST
 
 /* Decode of one token over a context of 64 pages of 16 tokens, @in_sram of them in SRAM. */
-static struct nib_completion run_attention(unsigned int in_sram, unsigned int rows)
+static struct nib_completion run_attention(unsigned int in_sram, unsigned int rows,
+					   uint32_t window)
 {
 	struct nib_pkt_attention p = {
 		.hdr = STREAM_HDR(NIB_OP_ATTENTION, struct nib_pkt_attention),
@@ -262,7 +263,7 @@ static struct nib_completion run_attention(unsigned int in_sram, unsigned int ro
 		.out_pitch = 4 * 64 * 4, .row_table = VA + 0x200000, .blocks = VA + 0x280000,
 		.block_stride = 64, .v_offset = 16 * 256, .n_heads = 4, .n_kv_heads = 2,
 		.head_dim = 64, .page_tokens = 16, .k_fmt = NIB_FMT_BF16, .v_fmt = NIB_FMT_BF16,
-		.scale = 0x3e000000,
+		.scale = 0x3e000000, .window = window,
 	};
 	struct nib_kv_row *table;
 	struct stream s = { .words = 0 };
@@ -284,8 +285,8 @@ static struct nib_completion run_attention(unsigned int in_sram, unsigned int ro
 
 START_TEST(pages_are_counted_where_they_live)
 {
-	struct nib_completion none = run_attention(0, 1), half = run_attention(32, 1);
-	struct nib_completion all = run_attention(64, 1);
+	struct nib_completion none = run_attention(0, 1, 0), half = run_attention(32, 1, 0);
+	struct nib_completion all = run_attention(64, 1, 0);
 
 	ck_assert_uint_eq(none.kv_pages_sram, 0);
 	ck_assert_uint_eq(none.kv_pages_other, 64);
@@ -302,13 +303,17 @@ END_TEST
 
 START_TEST(rows_of_a_sequence_share_a_pass)
 {
-	struct nib_completion one = run_attention(64, 1), block = run_attention(64, 16);
-	struct nib_completion two = run_attention(64, 17);
+	struct nib_completion one = run_attention(64, 1, 0), block = run_attention(64, 16, 0);
+	struct nib_completion two = run_attention(64, 17, 0);
 
 	ck_assert_uint_eq(block.kv_pages_sram, one.kv_pages_sram);
 	ck_assert_uint_eq(block.sram_read, one.sram_read);
 	ck_assert_uint_eq(two.kv_pages_sram, 2 * one.kv_pages_sram);
 	ck_assert_uint_gt(block.ops, 15 * one.ops);
+	/* Under a window the pass covers what any of the rows sees: 945 .. 1023. */
+	block = run_attention(64, 16, 64);
+	ck_assert_uint_eq(block.kv_pages_sram, 64 - 945 / 16);
+	ck_assert_uint_eq(block.sram_read, (1024 - 945) * 512);
 }
 END_TEST
 

@@ -464,8 +464,8 @@ END_TEST
 
 /* --- Interrupts --- */
 
-static int set_irqs(uint32_t flags, uint32_t index, uint32_t start, uint32_t count, const void *data,
-		    size_t bytes, int *fds, unsigned int num)
+static int set_irqs(uint32_t flags, uint32_t index, uint32_t start, uint32_t count,
+		    const void *data, size_t bytes, int *fds, unsigned int num)
 {
 	struct vfio_user_irq_set set = {
 		.argsz = (uint32_t)(sizeof(set) + bytes), .flags = flags, .index = index,
