@@ -50,6 +50,7 @@ struct nib_fw_job {
  * @head: number of the oldest job without a completion.
  * @tail: number after the newest job that was rung in.
  * @broken: its ring cannot be reached.
+ * @halted: a job faulted: nothing runs until the queue is reset.
  * @tried: epoch in which its semaphore was last found closed.
  * @turn_ns: run time in its present turn.
  * @virtual_ns: run time divided by weight: the queue with the least is next.
@@ -57,6 +58,7 @@ struct nib_fw_job {
 struct nib_fw_queue {
 	bool used;
 	bool broken;
+	bool halted;
 	uint32_t context;
 	uint64_t ring;
 	uint32_t entries;

@@ -25,7 +25,7 @@ static bool ready_get(const struct nib_fw *fw, uint32_t id)
 
 static bool queue_has_jobs(const struct nib_fw_queue *queue)
 {
-	return queue->used && !queue->broken && queue->head != queue->tail;
+	return queue->used && !queue->broken && !queue->halted && queue->head != queue->tail;
 }
 
 static void queue_update(struct nib_fw *fw, uint32_t id)
@@ -141,8 +141,11 @@ static void job_end(struct nib_fw *fw, uint32_t id, uint32_t status, uint64_t fa
 			done->fault_va = stored.fault_va;
 		}
 	}
-	if (done->status != NIB_DONE_OK)
+	if (done->status != NIB_DONE_OK) {
+		/* What is behind it may rely on what it did not do. */
+		queue->halted = true;
 		nib_fw_event(fw, NIB_EVENT_FAULT, id, done->status, done->fault_va);
+	}
 	if (nib_fw_alive(fw))
 		job_post(fw, id, done);
 }
@@ -172,6 +175,7 @@ void nib_fw_queue_cancel(struct nib_fw *fw, uint32_t id)
 {
 	struct nib_fw_queue *queue = &fw->queues[id];
 
+	queue->halted = false;
 	while (nib_fw_alive(fw) && queue_has_jobs(queue))
 		job_drop(fw, id, NIB_DONE_CANCELLED);
 	queue->tail = queue->head;

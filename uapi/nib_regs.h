@@ -292,6 +292,9 @@ NIB_STATIC_ASSERT(sizeof(struct nib_ring_entry) == 64, "ring entry");
 
 /**
  * enum nib_done_status - how a job ended.
+ *
+ * After a fault (8 and up) the queue halts: no job behind it starts until NIB_ADM_QUEUE_RESET, which
+ * ends them as cancelled. Other queues go on.
  */
 enum nib_done_status {
 	NIB_DONE_NONE = 0,

@@ -242,7 +242,11 @@ uint64_t driver_put(struct driver *d, uint32_t queue, const struct nib_ring_entr
 	struct driver_queue *q = &d->queue[queue];
 	uint64_t slot = q->jobs % q->entries;
 	uint8_t *ring = d->host + q->ring;
+	const struct nib_completion *last = q->jobs ? driver_done(d, queue, q->jobs - 1) : NULL;
 
+	/* A queue that a fault halted takes up work again. */
+	if (last && last->status >= NIB_DONE_FAULT_READ)
+		require(driver_adm(d, NIB_ADM_QUEUE_RESET, queue) == NIB_ADM_OK, "queue reset");
 	memcpy(ring + slot * sizeof(*entry), entry, sizeof(*entry));
 	if (args)
 		memcpy(ring + NIB_RING_ARGS(q->entries) + slot * NIB_RING_ARG_BYTES, args,

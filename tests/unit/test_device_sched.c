@@ -268,7 +268,12 @@ START_TEST(a_fault_says_where)
 	ck_assert_uint_eq(event->value, NIB_DONE_FAULT_WRITE);
 	ck_assert_uint_eq(event->addr, 0x123450);
 	ck_assert_uint_eq(d->irqs[0], irqs + 1);
-	/* What to do with the rest of the queue is the driver's decision. */
+	/* What is behind it waits for the driver's decision. */
+	ck_assert_ptr_null(driver_done(d, 0, next));
+	ck_assert_uint_eq(driver_adm(d, NIB_ADM_QUEUE_RESET, 0), NIB_ADM_OK);
+	ck_assert_uint_eq(status(0, next), NIB_DONE_CANCELLED);
+	next = driver_submit(d, 0, NOPS, NULL, 0, 0);
+	driver_run(d);
 	ck_assert_uint_eq(status(0, next), NIB_DONE_OK);
 }
 END_TEST

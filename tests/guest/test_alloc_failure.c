@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every allocation that an ioctl, or the probe, makes fails once: the call says ENOMEM or works, and
+ * nothing is lost. Needs a kernel with fault injection (fail-nth).
+ */
+#include "guest.h"
+
+#include <glob.h>
+#include <libgen.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#define VA	0x100000000ull
+#define DRIVER	"/sys/bus/pci/drivers/nib"
+#define DEBUG	"/sys/kernel/debug/"
+
+static struct guest g;
+static uint32_t bo, stream, timeline;
+static int fail_nth;
+
+static int write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY), ret;
+
+	if (fd < 0)
+		return -errno;
+	ret = write(fd, text, strlen(text)) < 0 ? -errno : 0;
+	close(fd);
+	return ret;
+}
+
+static void inject(unsigned int nth)
+{
+	char text[16];
+	int n = snprintf(text, sizeof(text), "%u", nth);
+
+	CHECK(pwrite(fail_nth, text, (size_t)n, 0) == n);
+}
+
+/* True if the failure that was asked for has happened. */
+static bool injected(void)
+{
+	char text[16] = "";
+	ssize_t n = pread(fail_nth, text, sizeof(text) - 1, 0);
+
+	CHECK(n > 0);
+	inject(0);
+	return !atoi(text);
+}
+
+static int do_vm(void)
+{
+	uint32_t vm;
+	int ret = vm_create(g.fd, &vm);
+
+	if (!ret)
+		OK(vm_destroy(g.fd, vm));
+	return ret;
+}
+
+static int do_queue(void)
+{
+	uint32_t queue;
+	int ret = queue_create(g.fd, g.vm, NIB_PRIORITY_LOW, &queue);
+
+	if (!ret)
+		OK(queue_destroy(g.fd, queue));
+	return ret;
+}
+
+static int buffer(uint64_t size, uint32_t flags)
+{
+	uint32_t handle;
+	int ret = bo_create(g.fd, size, flags, &handle);
+
+	if (!ret)
+		OK(bo_close(g.fd, handle));
+	return ret;
+}
+
+static int do_small_hbm(void)
+{
+	return buffer(16 * KIB, NIB_BO_HBM);
+}
+
+static int do_large_hbm(void)
+{
+	return buffer(3 * MIB, NIB_BO_HBM | NIB_BO_NO_MMAP);
+}
+
+static int do_sram(void)
+{
+	return buffer(64 * KIB, NIB_BO_SRAM);
+}
+
+static int do_host(void)
+{
+	return buffer(64 * KIB, NIB_BO_HOST);
+}
+
+static int do_stream(void)
+{
+	struct nib_stream_create args;
+	struct stream s = { 0 };
+	int ret;
+
+	packet_end(&s);
+	ret = stream_create_raw(g.fd, g.vm, s.words, 8, &args);
+	if (!ret)
+		OK(stream_destroy(g.fd, g.vm, args.stream_id));
+	return ret;
+}
+
+static int do_bind(void)
+{
+	int ret = vm_map(g.fd, g.vm, bo, 0, 0x700000001000ull, 4 * MIB, 0);
+
+	if (!ret)
+		ret = vm_unmap(g.fd, g.vm, 0x700000003000ull, 2 * MIB);
+	inject(0);
+	OK(vm_unmap(g.fd, g.vm, 0x700000000000ull, 8 * MIB));
+	return ret;
+}
+
+static int do_bind_async(void)
+{
+	struct nib_sync_op sync = { NIB_SYNC_SIGNAL, timeline, 0 };
+	struct nib_vm_bind_op op = {
+		.flags = NIB_VM_BIND_OP_MAP, .bo_handle = bo, .va = VA, .size = 4 * MIB,
+		.syncs = NIB_OBJ_ARRAY(1, &sync),
+	};
+
+	return vm_bind_op(g.fd, g.vm, &op, NIB_VM_BIND_ASYNC);
+}
+
+static int do_submit(void)
+{
+	static uint64_t point;
+	uint32_t fresh = syncobj(g.fd);
+	struct nib_sync_op syncs[] = {
+		{ NIB_SYNC_SIGNAL | NIB_SYNC_TIMELINE, fresh, ++point },
+		{ NIB_SYNC_WAIT, timeline, 0 },
+		{ NIB_SYNC_SIGNAL, timeline, 0 },
+	};
+	struct nib_job jobs[] = {
+		{ .queue_id = g.queue, .stream_id = stream, .syncs = NIB_OBJ_ARRAY(3, syncs) },
+		{ .queue_id = g.queue, .stream_id = stream, .syncs = NIB_OBJ_ARRAY(1, syncs) },
+	};
+	int ret = submit_jobs(g.fd, jobs, 2);
+
+	inject(0);
+	drmSyncobjDestroy(g.fd, fresh);
+	return ret;
+}
+
+static const struct {
+	const char *name;
+	int (*run)(void);
+} scenarios[] = {
+	{ "vm", do_vm }, { "queue", do_queue }, { "small hbm", do_small_hbm },
+	{ "large hbm", do_large_hbm }, { "sram", do_sram }, { "host", do_host },
+	{ "stream", do_stream }, { "bind", do_bind }, { "async bind", do_bind_async },
+	{ "submit", do_submit },
+};
+
+static void sweep_ioctls(void)
+{
+	unsigned int i, nth;
+
+	for (i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
+		OK(scenarios[i].run());
+		for (nth = 1; nth < 10000; nth++) {
+			bool hit;
+			int ret;
+
+			inject(nth);
+			ret = scenarios[i].run();
+			/* The scenario may have ended the injection itself, before it cleaned up. */
+			hit = injected();
+			if (ret && ret != -ENOMEM && ret != -EFAULT)
+				FAIL("%s: failure %u gives %s", scenarios[i].name, nth,
+				     strerror(-ret));
+			if (!ret && (!hit || nth > 300))
+				break;
+		}
+		printf("%s: %u points\n", scenarios[i].name, nth - 1);
+	}
+}
+
+/* Binds with every allocation failing in turn; the last one works. */
+static void sweep_probe(const char *bdf)
+{
+	unsigned int nth;
+	int ret;
+
+	OK(write_file(DRIVER "/unbind", bdf));
+	for (nth = 1; nth < 3000; nth++) {
+		inject(nth);
+		ret = write_file(DRIVER "/bind", bdf);
+		if (!ret && !injected())
+			break;
+		inject(0);
+		if (!ret)
+			OK(write_file(DRIVER "/unbind", bdf));
+	}
+	printf("probe: %u points\n", nth - 1);
+}
+
+static void find_device(int fd, char *bdf, size_t size)
+{
+	char path[64], link[512];
+	struct stat st;
+	ssize_t n;
+
+	CHECK(!fstat(fd, &st));
+	snprintf(path, sizeof(path), "/sys/dev/char/%u:%u/device", major(st.st_rdev),
+		 minor(st.st_rdev));
+	n = readlink(path, link, sizeof(link) - 1);
+	CHECK(n > 0);
+	link[n] = 0;
+	snprintf(bdf, size, "%s", basename(link));
+}
+
+/*
+ * All caches but one: when the kernel's buddy allocator gets no memory for a split, it frees a block
+ * that is still in its tree (seen up to 7.2: alloc_from_freetree(), err_undo).
+ */
+static bool choose_caches(void)
+{
+	glob_t found;
+	size_t i;
+
+	if (glob("/sys/kernel/slab/*/failslab", 0, NULL, &found))
+		return false;
+	for (i = 0; i < found.gl_pathc; i++)
+		write_file(found.gl_pathv[i],
+			   strstr(found.gl_pathv[i], "gpu_buddy_block") ? "0" : "1");
+	globfree(&found);
+	return !write_file(DEBUG "failslab/cache-filter", "Y");
+}
+
+int main(void)
+{
+	uint64_t hbm_free, sram_free;
+	struct stream s = { 0 };
+	char bdf[64];
+	int fd;
+
+	fail_nth = open("/proc/self/fail-nth", O_RDWR);
+	if (fail_nth < 0 || write_file(DEBUG "failslab/ignore-gfp-wait", "N") || !choose_caches())
+		SKIP("this kernel has no fault injection");
+	write_file(DEBUG "failslab/verbose", "0");
+	write_file(DEBUG "fail_page_alloc/ignore-gfp-wait", "N");
+	write_file(DEBUG "fail_page_alloc/ignore-gfp-highmem", "N");
+	write_file(DEBUG "fail_page_alloc/verbose", "0");
+
+	fd = guest_open();
+	find_device(fd, bdf, sizeof(bdf));
+	hbm_free = query_memory(fd).hbm_free;
+	sram_free = query_memory(fd).sram_free;
+	g = guest_begin();
+	OK(bo_create(g.fd, 4 * MIB, NIB_BO_HBM, &bo));
+	packet_end(&s);
+	stream = stream_create(g.fd, g.vm, &s);
+	timeline = syncobj(g.fd);
+	OK(submit(g.fd, g.queue, stream, timeline));
+	sweep_ioctls();
+	OK(run_stream(g.fd, g.vm, g.queue, &s));
+	close(g.fd);
+	EQUAL(query_memory(fd).hbm_free, hbm_free);
+	EQUAL(query_memory(fd).sram_free, sram_free);
+	close(fd);
+	sweep_probe(bdf);
+	g = guest_begin();
+	OK(run_stream(g.fd, g.vm, g.queue, &s));
+	return 0;
+}
