@@ -82,7 +82,7 @@ clean: ## Remove what was built here (the toolbox stays in its cache)
 	rm -rf $(BUILD)
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z][a-zA-Z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' \
+	@awk -F ':.*## ' '/^[a-z][a-zA-Z0-9.-]*:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' \
 		$(MAKEFILE_LIST) | sort
 	@echo
 	@echo 'Variables of make demo: MODEL=file.gguf PROMPT=text TOKENS=n KERNEL=6.12|backport CHIP=name'

@@ -71,10 +71,12 @@ fuzz: fuzz-build ## Every fuzzer for FUZZ_SECONDS (600), with its corpus in buil
 bench: programs $(BENCHES) ## Benchmarks of kernels and of whole models
 	$(Q)BUILD=$(BUILD) tests/bench/run
 
-check-guest-%: programs guest-tests toolbox
+check-guest-6.12: ## The in-guest suite on Debian 13's kernel
+check-guest-backport: ## The in-guest suite on the newest backport
+check-guest-6.12 check-guest-backport: check-guest-%: programs guest-tests toolbox
 	$(Q)BUILD=$(BUILD) tests/check guest-$*
 
-.PHONY: unit-tests fuzzers guest-tests check-unit check-asan check-run fuzz-build fuzz bench
+.PHONY: check-guest-6.12 check-guest-backport unit-tests fuzzers guest-tests check-unit check-asan check-run fuzz-build fuzz bench
 
 $(BUILD)/tests/model/kld.o: CFLAGS_EXTRA += $(shell $(PKG_CONFIG) --cflags jansson 2>/dev/null)
 $(BUILD)/tests/kld: $(BUILD)/tests/model/kld.o

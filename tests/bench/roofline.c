@@ -18,6 +18,8 @@
 #define READ_BYTES	(768ull << 20)	/* beyond any cache */
 #define SPINS		2000000u
 #define RUNS		5
+/* Accumulators must live in registers: that takes an unrolled loop. */
+#define UNROLL		_Pragma("GCC unroll 16")
 
 struct worker {
 	pthread_t thread;
@@ -48,8 +50,10 @@ __attribute__((target("avx512f"))) static double read_avx512(const struct worker
 
 	memset(sum, 0, sizeof(sum));
 	for (size_t i = 0; i + 512 <= w->bytes; i += 512)
+		UNROLL
 		for (int j = 0; j < 8; j++)
 			sum[j] = _mm512_or_si512(sum[j], _mm512_load_si512(w->memory + i + j * 64));
+	UNROLL
 	for (int j = 1; j < 8; j++)
 		sum[0] = _mm512_or_si512(sum[0], sum[j]);
 	_mm512_storeu_si512(all, sum[0]);
@@ -63,6 +67,7 @@ static double read_plain(const struct worker *w)
 	uint64_t sum[8] = { 0 };
 
 	for (size_t i = 0; i + 8 <= w->bytes / 8; i += 8)
+		UNROLL
 		for (int j = 0; j < 8; j++)
 			sum[j] |= p[i + j];
 	sink += sum[0] | sum[1] | sum[2] | sum[3] | sum[4] | sum[5] | sum[6] | sum[7];
@@ -74,12 +79,15 @@ __attribute__((target("avx512f"))) static double fp32_avx512(const struct worker
 	__m512 acc[16], a = _mm512_set1_ps(1.0000001f), b = _mm512_set1_ps(1e-9f);
 
 	(void)w;
+	UNROLL
 	for (int j = 0; j < 16; j++)
 		acc[j] = _mm512_set1_ps((float)j);
 	for (unsigned int i = 0; i < SPINS; i++) {
+		UNROLL
 		for (int j = 0; j < 16; j++)
 			acc[j] = _mm512_fmadd_ps(acc[j], a, b);
 	}
+	UNROLL
 	for (int j = 1; j < 16; j++)
 		acc[0] = _mm512_add_ps(acc[0], acc[j]);
 	sink += (uint64_t)_mm512_reduce_add_ps(acc[0]);
@@ -92,12 +100,15 @@ __attribute__((target("avx2,fma"))) static double fp32_avx2(const struct worker 
 	float all[8];
 
 	(void)w;
+	UNROLL
 	for (int j = 0; j < 12; j++)
 		acc[j] = _mm256_set1_ps((float)j);
 	for (unsigned int i = 0; i < SPINS; i++) {
+		UNROLL
 		for (int j = 0; j < 12; j++)
 			acc[j] = _mm256_fmadd_ps(acc[j], a, b);
 	}
+	UNROLL
 	for (int j = 1; j < 12; j++)
 		acc[0] = _mm256_add_ps(acc[0], acc[j]);
 	_mm256_storeu_ps(all, acc[0]);
@@ -111,12 +122,15 @@ __attribute__((target("avx512f,avx512bf16"))) static double bf16_avx512(const st
 	__m512 acc[16];
 
 	(void)w;
+	UNROLL
 	for (int j = 0; j < 16; j++)
 		acc[j] = _mm512_set1_ps((float)j);
 	for (unsigned int i = 0; i < SPINS; i++) {
+		UNROLL
 		for (int j = 0; j < 16; j++)
 			acc[j] = _mm512_dpbf16_ps(acc[j], a, b);
 	}
+	UNROLL
 	for (int j = 1; j < 16; j++)
 		acc[0] = _mm512_add_ps(acc[0], acc[j]);
 	sink += (uint64_t)_mm512_reduce_add_ps(acc[0]);
@@ -128,15 +142,18 @@ __attribute__((target("avx512f,avx512vnni"))) static double int8_avx512(const st
 	__m512i acc[16], a = _mm512_set1_epi8(3), b = _mm512_set1_epi8(5);
 
 	(void)w;
+	UNROLL
 	for (int j = 0; j < 16; j++)
 		acc[j] = _mm512_set1_epi32(j);
 	for (unsigned int i = 0; i < SPINS; i++) {
+		UNROLL
 		for (int j = 0; j < 16; j++) {
 			acc[j] = _mm512_dpbusd_epi32(acc[j], a, b);
 			/* Else the compiler multiplies once. */
 			__asm__("" : "+v"(acc[j]));
 		}
 	}
+	UNROLL
 	for (int j = 1; j < 16; j++)
 		acc[0] = _mm512_add_epi32(acc[0], acc[j]);
 	sink += (uint64_t)_mm512_reduce_add_epi32(acc[0]);
