@@ -7,8 +7,11 @@
 #include <string.h>
 #include "hw_access.h"
 
-/* Multiply-adds between safe points: a second on the slowest kernels. */
-#define BLOCK_MACS (1ull << 28)
+/*
+ * Multiply-adds between safe points: 20 ms on the fastest kernels. Less would make them convert the
+ * activations again for every few panels.
+ */
+#define BLOCK_MACS (1ull << 32)
 /* A piece of W that one kernel call gets, where W is scattered. */
 #define SCATTERED_PANELS 1u
 /* From this size on, threads share a block. */
@@ -64,7 +67,7 @@ static bool gemm_epilogue(struct nib_access *a, const struct gemm *g, uint64_t r
 	return true;
 }
 
-/* A block cut into runs of panels: parts of different runs share nothing that is written. */
+/* A block cut into runs of rows or of panels: parts share nothing that is written. */
 struct gemm_parts {
 	struct nib_hw *hw;
 	struct nib_gemm_job job;
@@ -72,7 +75,22 @@ struct gemm_parts {
 	uint64_t panel;		/* bytes of a panel of W */
 	uint64_t out_size;	/* bytes of an output element */
 	unsigned int parts;
+	bool by_rows;
 };
+
+static void gemm_part_rows(const struct gemm_parts *g, unsigned int part)
+{
+	uint64_t first = (uint64_t)g->job.rows * part / g->parts;
+	uint64_t end = (uint64_t)g->job.rows * (part + 1) / g->parts;
+	struct nib_gemm_job job = g->job;
+
+	job.a += first * job.a_pitch;
+	job.out += first * job.out_pitch;
+	if (job.residual)
+		job.residual += first * job.residual_pitch;
+	job.rows = (uint32_t)(end - first);
+	g->hw->kernels->gemm(&job);
+}
 
 static void gemm_part(void *arg, unsigned int part, unsigned int thread)
 {
@@ -82,6 +100,10 @@ static void gemm_part(void *arg, unsigned int part, unsigned int thread)
 	struct nib_gemm_job job = g->job;
 
 	(void)thread;
+	if (g->by_rows) {
+		gemm_part_rows(g, part);
+		return;
+	}
 	job.w += first * g->panel;
 	job.out += column * g->out_size;
 	if (job.bias)
@@ -95,7 +117,11 @@ static void gemm_part(void *arg, unsigned int part, unsigned int thread)
 	g->hw->kernels->gemm(&job);
 }
 
-/* Several parts a thread, so that a thread that was held up leaves work to the others. */
+/*
+ * Several parts a thread, so that a thread that was held up leaves work to the others. Many rows
+ * are cut into as many as kernels take at a time, which converts each activation once; a few rows
+ * stay together, so that weights are read once.
+ */
 static void gemm_run(struct nib_access *a, const struct gemm *g, const struct nib_gemm_job *job,
 		     uint64_t panels)
 {
@@ -103,9 +129,13 @@ static void gemm_run(struct nib_access *a, const struct gemm *g, const struct ni
 		.hw = a->hw, .job = *job, .panels = panels, .panel = g->panel,
 		.out_size = g->out_size, .parts = 1,
 	};
-	uint64_t most = nib_pool_threads(a->hw->pool) * PARTS_PER_THREAD;
+	uint64_t threads = nib_pool_threads(a->hw->pool), most = threads * PARTS_PER_THREAD;
+	uint64_t blocks = (job->rows + NIB_GEMM_ROWS - 1) / NIB_GEMM_ROWS;
 
-	if ((uint64_t)job->rows * job->n * job->k >= PARALLEL_MACS)
+	if (blocks >= threads && blocks > 1) {
+		parts.by_rows = true;
+		parts.parts = (unsigned int)((blocks + threads - 1) / threads * threads);
+	} else if ((uint64_t)job->rows * job->n * job->k >= PARALLEL_MACS)
 		parts.parts = (unsigned int)(panels < most ? panels : most);
 	nib_pool_run(a->hw->pool, parts.parts, gemm_part, &parts);
 }

@@ -521,12 +521,16 @@ struct nib_pkt_vec {
  * @seed: key of the random stream.
  * @counter: which number of that stream to use.
  *
- * Otherwise: candidates are sorted by logit descending, then by index; the first @top_k stay;
- * p = exp((logit - max) / temperature); candidates stay until their sum, in that order, first
- * reaches @top_p times the sum of all of them; u = philox(seed, counter) picks the first whose
- * running sum exceeds u times the sum of those that stayed. Sums are sequential.
+ * Otherwise: candidates are taken in the order of their logit, descending, then of their index;
+ * with a @top_k the first @top_k are all there are. p = exp((logit - max) / temperature); total is
+ * the sum of p over the candidates: with a @top_k in their order, else a row sum over the whole
+ * row, to which NaNs add +0. With a @top_p below 1, candidates stay until their sum, in their
+ * order, first reaches @top_p times total, and that sum is kept; else all stay and kept is total.
+ * u = philox(seed, counter) picks the first candidate whose running sum, in their order, exceeds
+ * u * kept. Sums are sequential but for the row sum.
  * NaN logits are no candidates; a temperature that is not above 0 counts as 0; where no running sum
- * exceeds the share (the largest logit is infinite) the token is the one of temperature 0.
+ * exceeds the share (rounding, or the largest logit is infinite) the token is the one of
+ * temperature 0.
  * philox() is Philox-4x32-10 with key {seed low, seed high} and counter {counter low, counter
  * high, 0, 0}; u is its first word >> 8, times 2^-24.
  */

@@ -6,6 +6,10 @@
 #include "isa.h"
 #include "element.h"
 
+#ifdef __AVX512F__
+#include "encode_avx512.h"
+#endif
+
 #define BLOCK	32u	/* longest block of any format */
 #define STRIP	256u	/* elements that convert() holds at a time */
 
@@ -109,6 +113,36 @@ void NIB_KERNEL(nib_convert)(uint32_t dst_fmt, void *dst, uint32_t src_fmt, cons
 	}
 }
 
+/* Elements of the block formats. */
+enum element { E2M1, E4M3, E5M2 };
+
+NIB_INLINE float element_decode(enum element e, uint32_t code)
+{
+	return e == E2M1 ? nib_e2m1_decode(code) : e == E4M3 ? nib_e4m3_decode(code) :
+							       nib_e5m2_decode(code);
+}
+
+#ifdef __AVX512F__
+NIB_INLINE void mx_row(enum element e, uint32_t terms, uint32_t rule, const float *src, size_t k,
+		       uint8_t *dst, size_t data_bytes, size_t scale_bytes)
+{
+	const struct minifloat m = e == E2M1 ? (struct minifloat){ 1, 1, NIB_E2M1_MAX } :
+				   e == E4M3 ? (struct minifloat){ 3, 7, NIB_E4M3_MAX } :
+					       (struct minifloat){ 2, 15, NIB_E5M2_MAX };
+
+	mx_row16(m, terms, rule, src, k, dst, data_bytes, scale_bytes);
+}
+
+static uint8_t nvfp4_block(uint32_t rule, float row_scale, const float *x, uint8_t *dst)
+{
+	return nvfp4_block16(rule, row_scale, _mm512_loadu_ps(x), dst);
+}
+#else
+NIB_INLINE uint32_t element_encode(enum element e, float x)
+{
+	return e == E2M1 ? nib_e2m1_encode(x) : e == E4M3 ? nib_e4m3_encode(x) : nib_e5m2_encode(x);
+}
+
 /* Bits of the largest magnitude: above those of every number when one is a NaN or infinite. */
 NIB_INLINE uint32_t block_amax(const float *x, uint32_t n)
 {
@@ -136,20 +170,6 @@ NIB_INLINE float block_square(const float *d, uint32_t n)
 		for (j = 0; j < step; j++)
 			lane[j] += lane[j + step];
 	return lane[0];
-}
-
-/* Elements of the block formats. */
-enum element { E2M1, E4M3, E5M2 };
-
-NIB_INLINE uint32_t element_encode(enum element e, float x)
-{
-	return e == E2M1 ? nib_e2m1_encode(x) : e == E4M3 ? nib_e4m3_encode(x) : nib_e5m2_encode(x);
-}
-
-NIB_INLINE float element_decode(enum element e, uint32_t code)
-{
-	return e == E2M1 ? nib_e2m1_decode(code) : e == E4M3 ? nib_e4m3_decode(code) :
-							       nib_e5m2_decode(code);
 }
 
 NIB_INLINE void store_codes(enum element e, const uint8_t *code, uint32_t n, uint8_t *dst)
@@ -289,6 +309,8 @@ NIB_INLINE uint8_t nvfp4_block(uint32_t rule, float row_scale, const float *x, u
 	return scale;
 }
 
+#endif
+
 /* The row scale is (largest finite magnitude) / (448 * 6), or 1 where that is zero. */
 static void nvfp4_row(uint32_t rule, const float *src, size_t k, uint8_t *dst, size_t data_bytes,
 		      size_t scale_bytes)
@@ -308,10 +330,14 @@ static void nvfp4_row(uint32_t rule, const float *src, size_t k, uint8_t *dst, s
 		row_scale = 1.0f;
 	for (b = 0; b < scale_bytes; b++) {
 		size_t left = b * 16 >= k ? 0 : k - b * 16 < 16 ? k - b * 16 : 16;
+		const float *block = src + b * 16;
 
-		memset(x, 0, sizeof(x));
-		memcpy(x, src + b * 16, left * sizeof(float));
-		dst[data_bytes + b] = nvfp4_block(rule, row_scale, x, dst + b * 8);
+		if (left < 16) {
+			memset(x, 0, sizeof(x));
+			memcpy(x, block, left * sizeof(float));
+			block = x;
+		}
+		dst[data_bytes + b] = nvfp4_block(rule, row_scale, block, dst + b * 8);
 	}
 	memmove(dst + data_bytes + scale_bytes, &row_scale, sizeof(row_scale));
 }

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the vector GEMMs share: how a job is cut into pieces that stay in cache, and the epilogue.
- * The includer defines GEMM_ELEMENT, the bytes of a packed activation, struct gemm_tables, and the
- * functions declared here: gemm_prepare(), gemm_pack() and gemm_multiply().
+ * The includer defines
+ *	GEMM_NAME	the function that runs a job; it is static
+ *	GEMM_ELEMENT	bytes of a packed activation
+ *	GEMM_ROWS	rows taken at a time, whose sums over one panel stay in L1
+ *	GEMM_BUFFER	bytes of packed activations, which stay in L2
+ *	GEMM_PANELS	panels whose sums wait while further activations are packed
+ *	struct gemm_tables, gemm_prepare(), gemm_pack() and gemm_multiply().
  *
  * Rows are taken GEMM_ROWS at a time. Their activations are packed for as many tiles along k as fit
  * the buffer; where that is all of k, once for all panels, else again for every GEMM_PANELS panels,
- * whose sums wait in memory meanwhile. All of it is on the stack: about 140 KiB.
+ * whose sums wait in memory meanwhile. All of it is on the stack: below 800 KiB, of which a few
+ * rows touch little.
  */
 #ifndef NIB_KERNELS_GEMM_H
 #define NIB_KERNELS_GEMM_H
@@ -14,9 +20,6 @@
 #include "isa.h"
 #include "element.h"
 
-#define GEMM_ROWS	48u
-#define GEMM_PANELS	4u
-#define GEMM_BUFFER	(64u << 10)	/* bytes of packed activations */
 #define GEMM_UNITS	(GEMM_BUFFER / (NIB_TILE_K * GEMM_ELEMENT)) /* rows x tiles x terms */
 
 /*
@@ -24,71 +27,117 @@
  * @tables: what gemm_prepare() made.
  * @a: packed activations: [tile][term][row][32].
  * @a_scale: their scales: [tile][block][term][row]; 1 where the format has none.
+ * @special: for each tile, what gemm_pack() wants gemm_multiply() to know.
  * @w: first tile of the panel.
  * @acc: sums: [row][64].
+ * @row: first row.
  * @tile: first tile.
  * @block: elements that share a scale product, 16 or 32.
+ * @outputs: of the panel that are wanted, a bit each.
  */
 struct gemm_piece {
+	const struct nib_gemm_job *job;
 	const struct gemm_tables *tables;
-	const void *a;
-	const float *a_scale;
+	uint8_t *a;
+	float *a_scale;
+	uint8_t *special;
 	const uint8_t *w;
 	float *acc;
+	uint32_t row;
 	uint32_t rows;
 	uint32_t tile;
 	uint32_t tiles;
 	uint32_t a_terms;
 	uint32_t w_terms;
 	uint32_t block;
+	uint64_t outputs;
 	uint16_t a_fmt;
 	uint16_t w_fmt;
 };
 
 /* Lookup tables for one job. */
 static void gemm_prepare(const struct nib_gemm_job *job, struct gemm_tables *tables);
-/* Elements of one term of one tile of one row to 32 packed ones; @valid of them exist. */
-static void gemm_pack(const struct gemm_piece *piece, const uint8_t *data, uint32_t valid,
-		      void *dst);
+/* Tile @i of the piece, counted from its first one: elements to @a, scales to @a_scale. */
+static void gemm_pack(const struct gemm_piece *p, uint32_t i, void *a, float *a_scale);
 /* acc += piece, for all 64 outputs of the panel. */
-static void gemm_multiply(const struct gemm_piece *piece);
+static void gemm_multiply(const struct gemm_piece *p);
 
 static inline float gemm_scale(uint32_t fmt, uint32_t code)
 {
 	return fmt == NIB_FMT_NVFP4 ? nib_ue4m3_decode(code) : nib_e8m0_decode(code);
 }
 
-/* Activations of the piece: rows from @m on, the piece's tiles. */
-static void gemm_pack_piece(const struct nib_gemm_job *job, uint32_t m, const struct gemm_piece *p,
-			    uint8_t *a, float *a_scale)
+/* Data of term @t of tile @i of row @r, all counted from those of the piece. */
+static inline const uint8_t *gemm_a_data(const struct gemm_piece *p, uint32_t i, uint32_t t,
+					 uint32_t r)
 {
-	size_t data = nib_row_data_bytes(p->a_fmt, job->k);
-	size_t scales = nib_row_scale_bytes(p->a_fmt, job->k);
-	uint32_t bits = nib_format_bits(p->a_fmt), block = nib_format_block(p->a_fmt), i, b, t, r;
+	size_t term = nib_row_data_bytes(p->a_fmt, p->job->k) +
+		      nib_row_scale_bytes(p->a_fmt, p->job->k);
 
-	for (i = 0; i < p->tiles; i++) {
-		uint32_t k = (p->tile + i) * NIB_TILE_K, left = job->k - k;
+	return p->job->a + (size_t)(p->row + r) * p->job->a_pitch + t * term +
+	       (size_t)(p->tile + i) * NIB_TILE_K * nib_format_bits(p->a_fmt) / 8;
+}
 
-		for (t = 0; t < p->a_terms; t++) {
-			for (r = 0; r < p->rows; r++) {
-				const uint8_t *row = job->a + (m + r) * job->a_pitch;
+/* Elements of tile @i that exist. */
+static inline uint32_t gemm_a_valid(const struct gemm_piece *p, uint32_t i)
+{
+	uint32_t left = p->job->k - (p->tile + i) * NIB_TILE_K;
 
-				gemm_pack(p, row + t * (data + scales) + (size_t)k * bits / 8,
-					  left < NIB_TILE_K ? left : NIB_TILE_K, a);
-				a += NIB_TILE_K * GEMM_ELEMENT;
-			}
-		}
-		for (b = 0; b < NIB_TILE_K; b += p->block) {
-			for (t = 0; t < p->a_terms; t++) {
-				const uint8_t *row = job->a + m * job->a_pitch + data +
-						     t * (data + scales);
+	return left < NIB_TILE_K ? left : NIB_TILE_K;
+}
 
-				for (r = 0; r < p->rows; r++, row += job->a_pitch)
-					*a_scale++ = !block ? 1.0f :
-						gemm_scale(p->a_fmt, row[(k + b) / block]);
-			}
-		}
-	}
+/* Blocks of tile @i that begin before k: the others are left out. */
+static inline uint32_t gemm_blocks(const struct gemm_piece *p, uint32_t i)
+{
+	return (gemm_a_valid(p, i) + p->block - 1) / p->block;
+}
+
+/* @data, 32 elements of a row; where fewer are @valid, a copy that has zeros past them. */
+static inline const uint8_t *gemm_a_padded(const struct gemm_piece *p, const uint8_t *data,
+					   uint32_t valid, uint8_t *copy)
+{
+	uint32_t bits = nib_format_bits(p->a_fmt);
+
+	if (valid == NIB_TILE_K)
+		return data;
+	memset(copy, 0, NIB_TILE_K * 2);
+	memcpy(copy, data, (valid * bits + 7) / 8);
+	if (valid * bits % 8)
+		copy[valid / 2] &= 15;
+	return copy;
+}
+
+/* Code of the scale of element @k of a tile; the format has block scales. */
+static inline uint32_t gemm_a_code(const struct gemm_piece *p, uint32_t i, uint32_t t, uint32_t r,
+				   uint32_t k)
+{
+	size_t data = nib_row_data_bytes(p->a_fmt, p->job->k);
+	size_t term = data + nib_row_scale_bytes(p->a_fmt, p->job->k);
+
+	return p->job->a[(size_t)(p->row + r) * p->job->a_pitch + t * term + data +
+			 ((p->tile + i) * NIB_TILE_K + k) / nib_format_block(p->a_fmt)];
+}
+
+/* Scales of a tile. */
+static inline void gemm_pack_scales(const struct gemm_piece *p, uint32_t i, float *a_scale)
+{
+	uint32_t scaled = nib_format_block(p->a_fmt), b, t, r;
+
+	for (b = 0; b < NIB_TILE_K; b += p->block)
+		for (t = 0; t < p->a_terms; t++)
+			for (r = 0; r < p->rows; r++)
+				*a_scale++ = !scaled ? 1.0f :
+					gemm_scale(p->a_fmt, gemm_a_code(p, i, t, r, b));
+}
+
+static void gemm_pack_piece(const struct gemm_piece *p)
+{
+	size_t a = (size_t)p->a_terms * p->rows * NIB_TILE_K * GEMM_ELEMENT;
+	size_t scales = (size_t)p->a_terms * p->rows * (NIB_TILE_K / p->block);
+	uint32_t i;
+
+	for (i = 0; i < p->tiles; i++)
+		gemm_pack(p, i, p->a + i * a, p->a_scale + i * scales);
 }
 
 /* One row of sums over one panel: the epilogue of nib_isa.h, then the output format. */
@@ -140,10 +189,14 @@ static void gemm_rows(const struct nib_gemm_job *job, uint32_t m, uint32_t rows,
 	uint8_t a[GEMM_BUFFER] __attribute__((aligned(64)));
 	float a_scale[GEMM_UNITS * 2] __attribute__((aligned(64)));
 	float acc[GEMM_PANELS][GEMM_ROWS][NIB_PANEL_N] __attribute__((aligned(64)));
+	uint8_t special[GEMM_UNITS];
 	struct gemm_piece p = {
+		.job = job,
 		.tables = tables,
 		.a = a,
 		.a_scale = a_scale,
+		.special = special,
+		.row = m,
 		.rows = rows,
 		.a_terms = nib_format_terms(job->a_fmt),
 		.w_terms = nib_format_terms(job->w_fmt),
@@ -163,8 +216,11 @@ static void gemm_rows(const struct nib_gemm_job *job, uint32_t m, uint32_t rows,
 		for (p.tile = 0; p.tile < tiles; p.tile += p.tiles) {
 			p.tiles = tiles - p.tile < most ? tiles - p.tile : most;
 			if (panel == 0 || most < tiles)
-				gemm_pack_piece(job, m, &p, a, a_scale);
+				gemm_pack_piece(&p);
 			for (i = 0; i < group; i++) {
+				uint32_t left = job->n - (panel + i) * NIB_PANEL_N;
+
+				p.outputs = left < NIB_PANEL_N ? (1ull << left) - 1 : ~0ull;
 				p.w = job->w + (panel + i) * panel_bytes +
 				      p.tile * nib_tile_bytes(p.w_fmt);
 				p.acc = acc[i][0];
@@ -177,14 +233,15 @@ static void gemm_rows(const struct nib_gemm_job *job, uint32_t m, uint32_t rows,
 	}
 }
 
-void NIB_KERNEL(nib_gemm)(const struct nib_gemm_job *job)
+static void GEMM_NAME(const struct nib_gemm_job *job)
 {
+	/* Blocks of rows about the same size: a small last one would cost as much as a whole. */
+	uint32_t blocks = (job->rows + GEMM_ROWS - 1) / GEMM_ROWS, m, rows;
 	struct gemm_tables tables;
-	uint32_t m, rows;
 
 	gemm_prepare(job, &tables);
-	for (m = 0; m < job->rows; m += rows) {
-		rows = job->rows - m < GEMM_ROWS ? job->rows - m : GEMM_ROWS;
+	for (m = 0; m < job->rows; m += rows, blocks--) {
+		rows = (job->rows - m + blocks - 1) / blocks;
 		gemm_rows(job, m, rows, &tables);
 	}
 }

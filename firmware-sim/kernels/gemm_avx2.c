@@ -6,7 +6,11 @@
  */
 #include <immintrin.h>
 
+#define GEMM_NAME	gemm_fp32
 #define GEMM_ELEMENT	4u
+#define GEMM_ROWS	48u
+#define GEMM_PANELS	8u
+#define GEMM_BUFFER	(256u << 10)
 struct gemm_tables {
 	char unused;
 };
@@ -35,19 +39,15 @@ NIB_INLINE float fp8_decode(const uint32_t fmt, uint32_t code)
 	return fmt == NIB_FMT_MXFP8_E5M2 ? nib_e5m2_decode(code) : nib_e4m3_decode(code);
 }
 
-static void gemm_pack(const struct gemm_piece *p, const uint8_t *restrict data, uint32_t valid,
-		      void *restrict dst)
+static void pack_row(const struct gemm_piece *p, const uint8_t *restrict data, float *restrict x)
 {
-	float *x = dst;
 	uint32_t i;
 
 	switch (p->a_fmt) {
 	case NIB_FMT_BF16:
-		for (i = 0; i < valid; i++)
+		for (i = 0; i < NIB_TILE_K; i++)
 			x[i] = bf16_operand((uint32_t)data[2 * i] << 16 |
 					    (uint32_t)data[2 * i + 1] << 24);
-		for (; i < NIB_TILE_K; i++)
-			x[i] = 0.0f;
 		break;
 	case NIB_FMT_MXFP4:
 	case NIB_FMT_NVFP4:
@@ -65,6 +65,18 @@ static void gemm_pack(const struct gemm_piece *p, const uint8_t *restrict data, 
 			x[i] = fp8_decode(NIB_FMT_MXFP8, data[i]);
 		break;
 	}
+}
+
+static void gemm_pack(const struct gemm_piece *p, uint32_t i, void *a, float *a_scale)
+{
+	uint32_t valid = gemm_a_valid(p, i), t, r;
+	uint8_t copy[NIB_TILE_K * 2];
+	float *x = a;
+
+	for (t = 0; t < p->a_terms; t++)
+		for (r = 0; r < p->rows; r++, x += NIB_TILE_K)
+			pack_row(p, gemm_a_padded(p, gemm_a_data(p, i, t, r), valid, copy), x);
+	gemm_pack_scales(p, i, a_scale);
 }
 
 /* One tile of weights, ready to multiply. */
@@ -230,20 +242,97 @@ static void scale_rows(uint32_t rows, const float *restrict sum, const float *re
 							   acc[r * NIB_PANEL_N + n]);
 }
 
-static void gemm_multiply(const struct gemm_piece *p)
+/*
+ * One block of one row against FP4 weights, decoded in registers; @block is constant. @data: the
+ * block's vectors of the first group, @w_scale: scales of the panel, @a: elements.
+ */
+NIB_INLINE void multiply_fp4(const uint32_t block, const float *a, const uint8_t *data,
+			     float a_scale, const float *w_scale, float *acc)
+{
+	const __m256 values = _mm256_setr_ps(0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f);
+	const __m256i sign = _mm256_set1_epi32((int)0x80000000u);
+	__m256 s[2 * GROUPS], scale;
+	uint32_t v, i, h;
+
+	for (h = 0; h < 2 * GROUPS; h++)
+		s[h] = _mm256_setzero_ps();
+	for (v = 0; v < block / 8; v++) {
+		for (h = 0; h < 2 * GROUPS; h++) {
+			__m256i x = _mm256_loadu_si256((const __m256i *)(
+				data + (h / 2 * 4 + v) * 64 + h % 2 * 32));
+
+			/* The odd one of a pair goes first. */
+			_Pragma("GCC unroll 8")
+			for (i = 0; i < 8; i++) {
+				uint32_t k = i ^ 1, shift = k % 2 * 16 + k / 2 * 4;
+				__m256i code = _mm256_srli_epi32(x, (int)shift);
+				__m256i minus = _mm256_slli_epi32(x, (int)(28 - shift));
+				__m256 y = _mm256_permutevar8x32_ps(values, code);
+
+				minus = _mm256_and_si256(minus, sign);
+				y = _mm256_or_ps(y, _mm256_castsi256_ps(minus));
+				s[h] = _mm256_fmadd_ps(_mm256_broadcast_ss(&a[v * 8 + k]), y, s[h]);
+			}
+		}
+	}
+	for (h = 0; h < 2 * GROUPS; h++) {
+		scale = _mm256_mul_ps(_mm256_set1_ps(a_scale), _mm256_loadu_ps(w_scale + h * 8));
+		_mm256_storeu_ps(acc + h * 8,
+				 _mm256_fmadd_ps(s[h], scale, _mm256_loadu_ps(acc + h * 8)));
+	}
+}
+
+/* One row against FP4 weights; neither side is BF16, so that nothing is flushed. */
+static void piece_fp4(const struct gemm_piece *p)
+{
+	const uint32_t bytes = nib_tile_bytes(p->w_fmt), w_block = nib_format_block(p->w_fmt);
+	const float *a = (const float *)(const void *)p->a, *a_scale = p->a_scale;
+	const uint8_t *w = p->w;
+	float scale[NIB_PANEL_N];
+	uint32_t i, b, n, ta;
+
+	for (i = 0; i < p->tiles; i++, w += bytes, a += p->a_terms * NIB_TILE_K) {
+		const uint8_t *data = w + NIB_PANEL_N * (NIB_TILE_K / w_block);
+
+		for (n = 0; n < bytes; n += 64)
+			_mm_prefetch((const char *)w + 4096 + n, _MM_HINT_T0);
+		for (b = 0; b < gemm_a_valid(p, i); b += p->block) {
+			const uint8_t *code = w + b / w_block * NIB_PANEL_N;
+
+			if (p->w_fmt == NIB_FMT_NVFP4)
+				for (n = 0; n < NIB_PANEL_N; n++)
+					scale[n] = nib_ue4m3_decode(code[n]);
+			else
+				for (n = 0; n < NIB_PANEL_N; n++)
+					scale[n] = nib_e8m0_decode(code[n]);
+			for (ta = 0; ta < p->a_terms; ta++, a_scale++) {
+				const float *x = a + ta * NIB_TILE_K + b;
+
+				if (p->block == 16)
+					multiply_fp4(16, x, data + b / 8 * 64, *a_scale, scale,
+						     p->acc);
+				else
+					multiply_fp4(32, x, data, *a_scale, scale, p->acc);
+			}
+		}
+	}
+}
+
+static void piece_any(const struct gemm_piece *p)
 {
 	/* Block formats have no element small enough for a subnormal product. */
 	int flush = p->a_fmt == NIB_FMT_BF16 || p->w_fmt == NIB_FMT_BF16;
 	float sum[GEMM_ROWS * NIB_PANEL_N] __attribute__((aligned(64)));
 	size_t tile_bytes = nib_tile_bytes(p->w_fmt);
-	const float *a = p->a, *a_scale = p->a_scale;
+	const float *a = (const float *)(const void *)p->a, *a_scale = p->a_scale;
 	uint32_t mode = _mm_getcsr(), i, b, ta, tw;
 	const uint8_t *w = p->w;
 	struct tile tile;
 
+	/* Only the last tile leaves blocks out: scales that nobody reads follow. */
 	for (i = 0; i < p->tiles; i++, w += tile_bytes) {
 		tile_decode(p, w, &tile);
-		for (b = 0; b < NIB_TILE_K; b += p->block) {
+		for (b = 0; b < gemm_a_valid(p, i); b += p->block) {
 			for (ta = 0; ta < p->a_terms; ta++, a_scale += p->rows) {
 				const float *x = a + ta * p->rows * NIB_TILE_K + b;
 
@@ -264,4 +353,17 @@ static void gemm_multiply(const struct gemm_piece *p)
 		}
 		a += p->a_terms * p->rows * NIB_TILE_K;
 	}
+}
+
+static void gemm_multiply(const struct gemm_piece *p)
+{
+	if (p->rows == 1 && nib_format_bits(p->w_fmt) == 4 && p->a_fmt != NIB_FMT_BF16)
+		piece_fp4(p);
+	else
+		piece_any(p);
+}
+
+void nib_gemm_avx2(const struct nib_gemm_job *job)
+{
+	gemm_fp32(job);
 }

@@ -3,7 +3,13 @@
  * GEMM with AVX-512: BF16 dot products over lanes of 16 outputs. The elements of all GEMM formats
  * are exact in BF16, and VDPBF16PS multiplies pairs in the order that nib_isa.h prescribes, with
  * the same flushes. A tile of weights is decoded to BF16 once, in L1, for all rows of the piece;
- * for a few rows, which wait for memory anyway, straight into registers.
+ * for a few rows, which wait for memory anyway, straight into registers. FP4 x FP4 is
+ * gemm_fp4_avx512.c's.
+ *
+ * E8M0 scales fold into the exponents of the BF16 elements: while nothing leaves the normal range,
+ * sums of scaled elements are scaled sums, bit for bit, and the multiplications by scales, which
+ * compete with dot products, are saved. A tile that holds a scale beyond 2^+-FOLD_RANGE, a NaN or
+ * an infinity goes the plain way.
  */
 #include <immintrin.h>
 
@@ -15,18 +21,39 @@ struct fp8_table {
 	uint8_t high[128] __attribute__((aligned(64)));
 };
 
+/* How the sums of a block get their scales. */
+enum scaling {
+	PLAIN,	/* acc = fma(s, scale of A * scale of W, acc) */
+	HALF,	/* scales of A are folded: acc = fma(s, scale of W, acc) */
+	WHOLE,	/* both are, or there are none: acc += s */
+};
+
 struct gemm_tables {
 	struct fp8_table a;
 	struct fp8_table w;
+	enum scaling scaling;	/* of ordinary tiles */
 };
 
+#define GEMM_NAME	gemm_bf16
 #define GEMM_ELEMENT	2u
+#define GEMM_ROWS	NIB_GEMM_ROWS
+#define GEMM_PANELS	12u
+#define GEMM_BUFFER	(384u << 10)
 #include "gemm.h"
+#include "scales_avx512.h"
 
 #define GROUPS		(NIB_PANEL_N / 16)
 #define PAIRS		(NIB_TILE_K / 2)
 #define MAX_ROWS	6	/* x GROUPS sums, 4 weights and an activation fill 32 registers */
 #define FEW_ROWS	3	/* where decoding in registers beats a detour through L1 */
+#define AHEAD		4096u	/* bytes of W fetched ahead: what the processor does by itself ends
+				 * at the page */
+
+/*
+ * Exponents that fold: elements are at least 2^-16 (E5M2) and below 2^16, so that neither products
+ * of scaled ones, from 2^-112 on, nor sums of 32, below 2^117, leave the normal range.
+ */
+#define FOLD_RANGE	40
 
 /* BF16 of all E2M1 codes, twice: a lookup has five index bits and a code only four. */
 static const uint16_t e2m1_bf16[32] __attribute__((aligned(64))) = {
@@ -50,10 +77,24 @@ static void fp8_prepare(struct fp8_table *table, uint32_t fmt)
 	}
 }
 
+static int is_mx(uint32_t fmt)
+{
+	return nib_format_block(fmt) == 32;
+}
+
 static void gemm_prepare(const struct nib_gemm_job *job, struct gemm_tables *tables)
 {
 	fp8_prepare(&tables->a, job->a_fmt);
 	fp8_prepare(&tables->w, job->w_fmt);
+	tables->scaling = PLAIN;
+	if (is_mx(job->a_fmt) && job->w_fmt == NIB_FMT_NVFP4)
+		tables->scaling = HALF;
+	if ((is_mx(job->a_fmt) && is_mx(job->w_fmt)) ||
+	    (job->a_fmt == NIB_FMT_BF16 && job->w_fmt == NIB_FMT_BF16))
+		tables->scaling = WHOLE;
+	/* A few rows have the time to multiply. */
+	if (job->rows <= FEW_ROWS && job->w_fmt != NIB_FMT_BF16)
+		tables->scaling = PLAIN;
 }
 
 /* BF16 of the FP8 codes in the low and the high bytes of 16-bit lanes. */
@@ -72,15 +113,29 @@ NIB_INLINE void fp8_decode(const struct fp8_table *table, __m512i codes, __m512i
 	*odd = _mm512_ternarylogic_epi32(_mm512_srli_epi16(low, 8), high, byte, 0xf4);
 }
 
-/* To pairs of BF16, which is plain BF16 in order. */
-static void gemm_pack(const struct gemm_piece *piece, const uint8_t *data, uint32_t valid,
-		      void *dst)
+/* Codes of @fmt that are a NaN or an infinity, one bit a byte. */
+NIB_INLINE __mmask64 fp8_special(uint32_t fmt, __m512i codes)
+{
+	const __m512i largest = _mm512_set1_epi8(fmt == NIB_FMT_MXFP8_E5M2 ? 0x7b : 0x7e);
+
+	return _mm512_cmpgt_epu8_mask(_mm512_and_si512(codes, _mm512_set1_epi8(0x7f)), largest);
+}
+
+/* BF16 times a power of two: @exponents << 7 added to all but zeros. */
+NIB_INLINE __m512i bf16_scale(__m512i x, __m512i exponents)
+{
+	return _mm512_mask_add_epi16(x, _mm512_test_epi16_mask(x, _mm512_set1_epi16(0x7fff)), x,
+				     exponents);
+}
+
+/* One row of one tile to BF16 in order. */
+NIB_INLINE __m512i pack_row(const struct gemm_piece *p, const uint8_t *data)
 {
 	__m512i x, odd;
 
-	switch (piece->a_fmt) {
+	switch (p->a_fmt) {
 	case NIB_FMT_BF16:
-		x = _mm512_maskz_loadu_epi16((__mmask32)((1ull << valid) - 1), data);
+		x = _mm512_loadu_si512(data);
 		break;
 	case NIB_FMT_MXFP4:
 	case NIB_FMT_NVFP4:
@@ -90,68 +145,102 @@ static void gemm_pack(const struct gemm_piece *piece, const uint8_t *data, uint3
 		break;
 	default:
 		x = _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)data));
-		fp8_decode(&piece->tables->a, x, &x, &odd);
+		fp8_decode(&p->tables->a, x, &x, &odd);
 		break;
 	}
-	_mm512_store_si512(dst, x);
+	return x;
 }
 
-/* Data of one term of a tile to BF16: [group][pair][16 outputs][2]; the layout of BF16 panels. */
-NIB_INLINE void fp4_tile(const uint8_t *data, __m512i *dst)
+static void pack_plain(const struct gemm_piece *p, uint32_t i, __m512i *a, float *a_scale)
 {
-	const __m512i table = _mm512_load_si512(e2m1_bf16);
-	uint32_t v;
+	uint32_t valid = gemm_a_valid(p, i), t, r;
+	uint8_t copy[NIB_TILE_K * 2];
 
-	for (v = 0; v < GROUPS * 4; v++) {
-		__m512i x = _mm512_load_si512(data + v * 64);
+	for (t = 0; t < p->a_terms; t++)
+		for (r = 0; r < p->rows; r++)
+			*a++ = pack_row(p, gemm_a_padded(p, gemm_a_data(p, i, t, r), valid, copy));
+	gemm_pack_scales(p, i, a_scale);
+}
 
-		dst[v * 4] = _mm512_permutexvar_epi16(x, table);
-		dst[v * 4 + 1] = _mm512_permutexvar_epi16(_mm512_srli_epi16(x, 4), table);
-		dst[v * 4 + 2] = _mm512_permutexvar_epi16(_mm512_srli_epi16(x, 8), table);
-		dst[v * 4 + 3] = _mm512_permutexvar_epi16(_mm512_srli_epi16(x, 12), table);
+/* With scales folded; true where they cannot be. */
+static int pack_folded(const struct gemm_piece *p, uint32_t i, __m512i *a)
+{
+	uint32_t valid = gemm_a_valid(p, i), special = 0, t, r;
+	uint8_t copy[NIB_TILE_K * 2];
+
+	for (t = 0; t < p->a_terms; t++) {
+		const uint8_t *row = gemm_a_data(p, i, t, 0);
+
+		for (r = 0; r < p->rows; r++, row += p->job->a_pitch) {
+			const uint8_t *data = gemm_a_padded(p, row, valid, copy);
+			int exponent = (int)gemm_a_code(p, i, t, r, 0) - 127;
+			__m512i x = pack_row(p, data);
+
+			special |= exponent < -FOLD_RANGE || exponent > FOLD_RANGE;
+			if (nib_format_bits(p->a_fmt) == 8)
+				special |= (uint32_t)fp8_special(p->a_fmt,
+					_mm512_castsi256_si512(_mm256_loadu_si256(
+						(const __m256i *)data)));
+			*a++ = bf16_scale(x, _mm512_set1_epi16((short)(exponent * 128)));
+		}
 	}
+	return special != 0;
 }
 
-NIB_INLINE void fp8_tile(const struct fp8_table *table, const uint8_t *data, __m512i *dst)
+static void gemm_pack(const struct gemm_piece *p, uint32_t i, void *a, float *a_scale)
 {
-	uint32_t v;
-
-	for (v = 0; v < GROUPS * 8; v++)
-		fp8_decode(table, _mm512_load_si512(data + v * 64), &dst[v * 2], &dst[v * 2 + 1]);
+	p->special[i] = 0;
+	if (p->tables->scaling != PLAIN && nib_format_block(p->a_fmt))
+		p->special[i] = pack_folded(p, i, a);
+	else
+		pack_plain(p, i, a, a_scale);
 }
 
 /* FP32 of 16 E8M0 or UE4M3 scales. */
 NIB_INLINE __m512 scale_decode(uint32_t fmt, const uint8_t *codes)
 {
-	__m512i x = _mm512_cvtepu8_epi32(_mm_load_si128((const __m128i *)codes)), bits;
-	const __m512i nan = _mm512_set1_epi32(0x7fc00000);
-	__m512 small;
-
-	if (fmt == NIB_FMT_NVFP4) {
-		x = _mm512_and_si512(x, _mm512_set1_epi32(0x7f));
-		small = _mm512_mul_ps(_mm512_cvtepi32_ps(x), _mm512_set1_ps(0x1p-9f));
-		bits = _mm512_add_epi32(_mm512_slli_epi32(x, 20), _mm512_set1_epi32(120 << 23));
-		bits = _mm512_mask_mov_epi32(bits, _mm512_cmplt_epi32_mask(x, _mm512_set1_epi32(8)),
-					     _mm512_castps_si512(small));
-		bits = _mm512_mask_mov_epi32(
-			bits, _mm512_cmpeq_epi32_mask(x, _mm512_set1_epi32(0x7f)), nan);
-	} else {
-		/* Code 0 is the subnormal 2^-127: less than any other's bits. */
-		bits = _mm512_max_epu32(_mm512_slli_epi32(x, 23), _mm512_set1_epi32(0x00400000));
-		bits = _mm512_mask_mov_epi32(
-			bits, _mm512_cmpeq_epi32_mask(x, _mm512_set1_epi32(0xff)), nan);
-	}
-	return _mm512_castsi512_ps(bits);
+	return fmt == NIB_FMT_NVFP4 ? ue4m3_scales(codes) : e8m0_scales(codes);
 }
 
 /* One tile of weights, ready to multiply: data[term][group][pair], scale[block][term][group]. */
 struct tile {
+	uint32_t blocks;
 	const __m512i *data[2];
 	__m512i decoded[2][GROUPS * PAIRS];
 	__m512 scale[2][2][GROUPS];
 };
 
-NIB_INLINE void tile_decode(const struct gemm_piece *p, const uint8_t *w, struct tile *tile)
+/* Data of one term of a tile to BF16: [group][pair][16 outputs][2]; the layout of BF16 panels. */
+NIB_INLINE void fp4_tile(const uint8_t *data, __m512i *dst, const int fold, const __m512i *exponent)
+{
+	const __m512i table = _mm512_load_si512(e2m1_bf16);
+	uint32_t v, i;
+
+	for (v = 0; v < GROUPS * 4; v++) {
+		__m512i x = _mm512_load_si512(data + v * 64);
+
+		for (i = 0; i < 4; i++) {
+			__m512i y = _mm512_permutexvar_epi16(_mm512_srli_epi16(x, 4 * i), table);
+
+			dst[v * 4 + i] = fold ? bf16_scale(y, exponent[v / 4]) : y;
+		}
+	}
+}
+
+NIB_INLINE void fp8_tile(const struct fp8_table *table, const uint8_t *data, __m512i *dst,
+			 const int fold, const __m512i *exponent)
+{
+	__m512i even, odd;
+	uint32_t v;
+
+	for (v = 0; v < GROUPS * 8; v++) {
+		fp8_decode(table, _mm512_load_si512(data + v * 64), &even, &odd);
+		dst[v * 2] = fold ? bf16_scale(even, exponent[v / 8]) : even;
+		dst[v * 2 + 1] = fold ? bf16_scale(odd, exponent[v / 8]) : odd;
+	}
+}
+
+static void tile_plain(const struct gemm_piece *p, const uint8_t *w, struct tile *tile)
 {
 	uint32_t block = nib_format_block(p->w_fmt), t, b, g;
 	uint32_t bytes = nib_tile_bytes(p->w_fmt) / p->w_terms;
@@ -171,87 +260,214 @@ NIB_INLINE void tile_decode(const struct gemm_piece *p, const uint8_t *w, struct
 		if (p->w_fmt == NIB_FMT_BF16)
 			tile->data[t] = (const __m512i *)w;
 		else if (nib_format_bits(p->w_fmt) == 4)
-			fp4_tile(w + scales, tile->decoded[t]);
+			fp4_tile(w + scales, tile->decoded[t], 0, NULL);
 		else
-			fp8_tile(&p->tables->w, w + scales, tile->decoded[t]);
+			fp8_tile(&p->tables->w, w + scales, tile->decoded[t], 0, NULL);
+	}
+}
+
+/* Whether the scales of a tile fold into its elements. */
+NIB_INLINE int tile_folds(const struct gemm_piece *p, const uint8_t *w)
+{
+	const __m512i least = _mm512_set1_epi8(127 - FOLD_RANGE);
+	uint32_t bytes = nib_tile_bytes(p->w_fmt) / p->w_terms, t, v;
+	__mmask64 special = 0;
+
+	for (t = 0; t < p->w_terms; t++, w += bytes) {
+		__m512i code = _mm512_loadu_si512(w);
+
+		/* Only outputs that are wanted: padding has a scale of zero. */
+		special |= p->outputs & _mm512_cmpgt_epu8_mask(_mm512_sub_epi8(code, least),
+							       _mm512_set1_epi8(2 * FOLD_RANGE));
+		if (nib_format_bits(p->w_fmt) == 8)
+			for (v = 1; v < 1 + GROUPS * 8; v++)
+				special |= fp8_special(p->w_fmt, _mm512_loadu_si512(w + v * 64));
+	}
+	return !special;
+}
+
+static void tile_folded(const struct gemm_piece *p, const uint8_t *w, struct tile *tile)
+{
+	uint32_t bytes = nib_tile_bytes(p->w_fmt) / p->w_terms, t, g;
+	__m512i exponent[GROUPS];
+
+	for (t = 0; t < p->w_terms; t++, w += bytes) {
+		for (g = 0; g < GROUPS; g++) {
+			__m512i e = _mm512_cvtepu8_epi32(
+				_mm_loadu_si128((const __m128i *)(w + g * 16)));
+
+			/* For both elements of a pair. */
+			e = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(127)), 7);
+			exponent[g] = _mm512_mask_blend_epi16(0xaaaaaaaa, e,
+							      _mm512_slli_epi32(e, 16));
+		}
+		tile->data[t] = tile->decoded[t];
+		if (nib_format_bits(p->w_fmt) == 4)
+			fp4_tile(w + NIB_PANEL_N, tile->decoded[t], 1, exponent);
+		else
+			fp8_tile(&p->tables->w, w + NIB_PANEL_N, tile->decoded[t], 1, exponent);
 	}
 }
 
 /* acc += sums of one block times scales. */
-NIB_INLINE void accumulate(const uint32_t rows, __m512 (*s)[GROUPS], const float *a_scale,
-			   const __m512 *w_scale, float *acc)
+NIB_INLINE void accumulate(const uint32_t rows, const enum scaling scaling, __m512 (*s)[GROUPS],
+			   const float *a_scale, const __m512 *w_scale, float *acc)
 {
 	uint32_t r, g;
 
 	for (r = 0; r < rows; r++) {
 		for (g = 0; g < GROUPS; g++) {
 			float *sum = acc + r * NIB_PANEL_N + g * 16;
-			__m512 scale = _mm512_mul_ps(_mm512_set1_ps(a_scale[r]), w_scale[g]);
+			__m512 x = _mm512_load_ps(sum);
 
-			_mm512_store_ps(sum, _mm512_fmadd_ps(s[r][g], scale, _mm512_load_ps(sum)));
+			if (scaling == WHOLE)
+				x = _mm512_add_ps(s[r][g], x);
+			else if (scaling == HALF)
+				x = _mm512_fmadd_ps(s[r][g], w_scale[g], x);
+			else
+				x = _mm512_fmadd_ps(s[r][g],
+						    _mm512_mul_ps(_mm512_set1_ps(a_scale[r]),
+								  w_scale[g]), x);
+			_mm512_store_ps(sum, x);
 		}
 	}
 }
 
-/*
- * acc += sums of @rows rows over one block of @pairs pairs, for all outputs of the panel.
- * @a: packed pairs, PAIRS from row to row. @a_scale: scale by row.
- */
-NIB_INLINE void multiply(const uint32_t rows, const uint32_t pairs, const uint32_t *a,
-			 const float *a_scale, const __m512i *w, const __m512 *w_scale, float *acc)
+/* One block of a piece. @a: packed pairs, PAIRS from row to row. @a_scale: scale by row. */
+struct block {
+	const uint32_t *a;
+	const float *a_scale;
+	const __m512i *w;
+	const __m512 *w_scale;
+	float *acc;
+};
+
+/* VDPBF16PS by hand: with the intrinsic, GCC 12 may copy and store every sum at every step. */
+NIB_INLINE __m512 dot(__m512 s, __m512i a, __m512i w)
+{
+	__asm__("vdpbf16ps %2, %1, %0" : "+v"(s) : "v"(a), "v"(w));
+	return s;
+}
+
+/* acc += sums of @rows rows over one block of @pairs pairs, for all outputs of the panel. */
+NIB_INLINE void multiply(const uint32_t rows, const uint32_t pairs, const enum scaling scaling,
+			 const struct block *b)
 {
 	__m512 s[MAX_ROWS][GROUPS];
 	uint32_t p, r, g;
 
+	_Pragma("GCC unroll 6")
 	for (r = 0; r < rows; r++)
+		_Pragma("GCC unroll 4")
 		for (g = 0; g < GROUPS; g++)
 			s[r][g] = _mm512_setzero_ps();
+	/* Unrolled, the compiler would run out of registers. */
+	_Pragma("GCC unroll 1")
 	for (p = 0; p < pairs; p++) {
+		_Pragma("GCC unroll 6")
 		for (r = 0; r < rows; r++) {
-			__m512bh x = (__m512bh)_mm512_set1_epi32((int)a[r * PAIRS + p]);
+			__m512i x = _mm512_set1_epi32((int)b->a[r * PAIRS + p]);
 
+			_Pragma("GCC unroll 4")
 			for (g = 0; g < GROUPS; g++)
-				s[r][g] = _mm512_dpbf16_ps(s[r][g], x, (__m512bh)w[g * PAIRS + p]);
+				s[r][g] = dot(s[r][g], x, b->w[g * PAIRS + p]);
 		}
 	}
-	accumulate(rows, s, a_scale, w_scale, acc);
+	accumulate(rows, scaling, s, b->a_scale, b->w_scale, b->acc);
 }
 
-/* All rows over one block, @pairs being constant. */
-NIB_INLINE void multiply_rows(uint32_t rows, const uint32_t pairs, const uint32_t *a,
-			      const float *a_scale, const __m512i *w, const __m512 *w_scale,
-			      float *acc)
+/* All rows over one block, @pairs and @scaling being constant: MAX_ROWS at a time, or one fewer. */
+NIB_INLINE void multiply_rows(uint32_t rows, const uint32_t pairs, const enum scaling scaling,
+			      struct block b)
 {
-	while (rows >= MAX_ROWS) {
-		multiply(MAX_ROWS, pairs, a, a_scale, w, w_scale, acc);
-		a += MAX_ROWS * PAIRS;
-		a_scale += MAX_ROWS;
-		acc += MAX_ROWS * NIB_PANEL_N;
-		rows -= MAX_ROWS;
-	}
-	switch (rows) {
-	case 5:
-		multiply(5, pairs, a, a_scale, w, w_scale, acc);
-		break;
-	case 4:
-		multiply(4, pairs, a, a_scale, w, w_scale, acc);
-		break;
-	case 3:
-		multiply(3, pairs, a, a_scale, w, w_scale, acc);
-		break;
-	case 2:
-		multiply(2, pairs, a, a_scale, w, w_scale, acc);
-		break;
-	case 1:
-		multiply(1, pairs, a, a_scale, w, w_scale, acc);
-		break;
+	uint32_t groups = (rows + MAX_ROWS - 1) / MAX_ROWS, n;
+
+	for (; groups; groups--) {
+		n = (rows + groups - 1) / groups;
+		switch (n) {
+		case 6:
+			multiply(6, pairs, scaling, &b);
+			break;
+		case 5:
+			multiply(5, pairs, scaling, &b);
+			break;
+		case 4:
+			multiply(4, pairs, scaling, &b);
+			break;
+		case 3:
+			multiply(3, pairs, scaling, &b);
+			break;
+		case 2:
+			multiply(2, pairs, scaling, &b);
+			break;
+		default:
+			multiply(1, pairs, scaling, &b);
+			break;
+		}
+		b.a += n * PAIRS;
+		b.a_scale += n;
+		b.acc += n * NIB_PANEL_N;
+		rows -= n;
 	}
 }
 
-/*
- * multiply() for few rows and a block that is decoded on the way: @bits is 4 or 8, @vectors the
- * vectors of the block in each group, @data the first of them in the first group.
- */
+/* One tile, of activations and weights that are ready, for all rows. */
+NIB_INLINE void multiply_tile(const struct gemm_piece *p, const enum scaling scaling,
+			      const uint32_t *a, const float *a_scale, const struct tile *tile)
+{
+	uint32_t b, ta, tw;
+
+	for (b = 0; b < tile->blocks; b++) {
+		for (ta = 0; ta < p->a_terms; ta++, a_scale += p->rows) {
+			for (tw = 0; tw < p->w_terms; tw++) {
+				struct block x = {
+					.a = a + ta * p->rows * PAIRS + b * PAIRS / 2,
+					.a_scale = a_scale,
+					.w = tile->data[tw] + b * PAIRS / 2,
+					.w_scale = tile->scale[b][tw],
+					.acc = p->acc,
+				};
+
+				if (scaling != WHOLE && p->block == 16)
+					multiply_rows(p->rows, PAIRS / 2, scaling, x);
+				else
+					multiply_rows(p->rows, PAIRS, scaling, x);
+			}
+		}
+	}
+}
+
+static __attribute__((noinline)) void tile_whole(const struct gemm_piece *p, const uint32_t *a,
+						 const struct tile *tile)
+{
+	multiply_tile(p, WHOLE, a, p->a_scale, tile);
+}
+
+static __attribute__((noinline)) void tile_half(const struct gemm_piece *p, const uint32_t *a,
+						const struct tile *tile)
+{
+	multiply_tile(p, HALF, a, p->a_scale, tile);
+}
+
+static __attribute__((noinline)) void tile_any(const struct gemm_piece *p, const uint32_t *a,
+					       const float *a_scale, const struct tile *tile)
+{
+	multiply_tile(p, PLAIN, a, a_scale, tile);
+}
+
+/* A tile whose scales do not fold although most do: once more, from the start. */
+static __attribute__((noinline)) void tile_special(const struct gemm_piece *p, uint32_t i,
+						   const uint8_t *w, struct tile *tile)
+{
+	__m512i a[2 * GEMM_ROWS];
+	float a_scale[2 * 2 * GEMM_ROWS];
+
+	pack_plain(p, i, a, a_scale);
+	tile_plain(p, w, tile);
+	tile_any(p, (const uint32_t *)a, a_scale, tile);
+}
+
+/* Decodes in registers: the data of one block is at @data, @vectors of each group. */
 NIB_INLINE void multiply_few(const uint32_t rows, const uint32_t bits, const uint32_t vectors,
 			     const struct fp8_table *table, const uint32_t *a, const float *a_scale,
 			     const uint8_t *data, const __m512 *w_scale, float *acc)
@@ -282,7 +498,7 @@ NIB_INLINE void multiply_few(const uint32_t rows, const uint32_t bits, const uin
 							(int)a[r * PAIRS + v * pairs + i]));
 		}
 	}
-	accumulate(rows, s, a_scale, w_scale, acc);
+	accumulate(rows, PLAIN, s, a_scale, w_scale, acc);
 }
 
 /* All tiles of a piece of few rows, @bits, @rows and @block being constant. */
@@ -293,12 +509,14 @@ NIB_INLINE void piece_few(const struct gemm_piece *p, const uint32_t rows, const
 	const size_t term_bytes = nib_tile_bytes(p->w_fmt) / p->w_terms;
 	const size_t scales = NIB_PANEL_N * (NIB_TILE_K / w_block);
 	const float *a_scale = p->a_scale;
-	const uint32_t *a = p->a;
+	const uint32_t *a = (const uint32_t *)(const void *)p->a;
 	const uint8_t *w = p->w;
-	uint32_t i, b, ta, tw, g;
+	uint32_t i, b, ta, tw, g, at;
 
 	for (i = 0; i < p->tiles; i++, w += p->w_terms * term_bytes) {
-		for (b = 0; b < NIB_TILE_K; b += block) {
+		for (at = 0; at < p->w_terms * term_bytes; at += 64)
+			_mm_prefetch((const char *)w + AHEAD + at, _MM_HINT_T0);
+		for (b = 0; b < gemm_a_valid(p, i); b += block) {
 			for (ta = 0; ta < p->a_terms; ta++, a_scale += rows) {
 				for (tw = 0; tw < p->w_terms; tw++) {
 					const uint8_t *term = w + tw * term_bytes;
@@ -332,38 +550,41 @@ NIB_INLINE void piece_few_rows(const struct gemm_piece *p, const uint32_t rows)
 
 static void piece_many(const struct gemm_piece *p)
 {
-	size_t tile_bytes = nib_tile_bytes(p->w_fmt);
-	const uint32_t *a = p->a;
+	const uint32_t bytes = nib_tile_bytes(p->w_fmt), units = p->a_terms * p->rows;
+	const enum scaling scaling = p->tables->scaling;
+	const int fold = scaling == WHOLE && p->w_fmt != NIB_FMT_BF16;
+	const uint32_t *a = (const uint32_t *)(const void *)p->a;
 	const float *a_scale = p->a_scale;
 	const uint8_t *w = p->w;
 	struct tile tile;
-	uint32_t i, b, ta, tw;
+	uint32_t i, at;
 
-	for (i = 0; i < p->tiles; i++, w += tile_bytes) {
-		tile_decode(p, w, &tile);
-		for (b = 0; b < NIB_TILE_K / p->block; b++) {
-			for (ta = 0; ta < p->a_terms; ta++, a_scale += p->rows) {
-				for (tw = 0; tw < p->w_terms; tw++) {
-					const uint32_t *x =
-						a + ta * p->rows * PAIRS + b * PAIRS / 2;
-					const __m512i *y = tile.data[tw] + b * PAIRS / 2;
-
-					if (p->block == 16)
-						multiply_rows(p->rows, PAIRS / 2, x, a_scale, y,
-							      tile.scale[b][tw], p->acc);
-					else
-						multiply_rows(p->rows, PAIRS, x, a_scale, y,
-							      tile.scale[b][tw], p->acc);
-				}
-			}
+	for (i = 0; i < p->tiles; i++, w += bytes) {
+		for (at = 0; at < bytes; at += 64)
+			_mm_prefetch((const char *)w + AHEAD + at, _MM_HINT_T0);
+		tile.blocks = gemm_blocks(p, i);
+		if (p->special[i] || (fold && !tile_folds(p, w))) {
+			tile_special(p, i, w, &tile);
+		} else if (fold) {
+			tile_folded(p, w, &tile);
+			tile_whole(p, a, &tile);
+		} else {
+			tile_plain(p, w, &tile);
+			if (scaling == WHOLE)
+				tile_whole(p, a, &tile);
+			else if (scaling == HALF)
+				tile_half(p, a, &tile);
+			else
+				tile_any(p, a, a_scale, &tile);
 		}
-		a += p->a_terms * p->rows * PAIRS;
+		a += units * PAIRS;
+		a_scale += units * (NIB_TILE_K / p->block);
 	}
 }
 
 static void gemm_multiply(const struct gemm_piece *p)
 {
-	uint32_t rows = p->w_fmt == NIB_FMT_BF16 ? 0 : p->rows;
+	uint32_t rows = p->job->rows > FEW_ROWS || p->w_fmt == NIB_FMT_BF16 ? 0 : p->rows;
 
 	switch (rows) {
 	case 1:
@@ -379,4 +600,12 @@ static void gemm_multiply(const struct gemm_piece *p)
 		piece_many(p);
 		break;
 	}
+}
+
+void nib_gemm_avx512(const struct nib_gemm_job *job)
+{
+	if (nib_format_bits(job->a_fmt) == 4 && nib_format_bits(job->w_fmt) == 4)
+		nib_gemm_fp4_avx512(job);
+	else
+		gemm_bf16(job);
 }

@@ -3,7 +3,7 @@
  * Compute kernels of the device: what one packet does, on host pointers. The arithmetic is the one
  * that uapi/nib_isa.h promises; every table below gives the same bits. Kernels know nothing of
  * queues, page tables, time or energy, allocate nothing and cannot fail: their callers have
- * validated shapes and resolved addresses. They need 192 KiB of stack and the default
+ * validated shapes and resolved addresses. They need 1 MiB of stack and the default
  * floating-point environment (rounding to nearest, no flush-to-zero).
  *
  * Names: nib_<operation>_<what>_<isa>; one table per instruction set, chosen at run time.
@@ -46,15 +46,26 @@ struct nib_gemm_job {
 	float alpha;
 };
 
+/* Rows that a GEMM takes at a time: weights are decoded once for so many. */
+#define NIB_GEMM_ROWS	96u
+
 /**
- * struct nib_attention_job - one query row, all its heads.
- * @q: FP32, n_heads x head_dim.
- * @out: FP32, n_heads x head_dim.
- * @k_rows: address of the K row of each position @first..@last, indexed from 0 at @first.
+ * struct nib_attention_job - query rows of one sequence at consecutive positions, all their heads
+ * or those of some K/V heads. A job cut by rows or by K/V heads gives the same bits; rows that go
+ * together share the work of decoding keys and values.
+ * @q: FP32, n_heads x head_dim, @q_pitch bytes from row to row.
+ * @out: as @q, @out_pitch bytes from row to row; must not overlap what is read.
+ * @k_rows: address of the K row of each position from @first to the last that any row sees,
+ *	indexed from 0 at @first.
  * @v_rows: the same for V.
  * @sinks: logit per head, or NULL.
- * @first: first position seen (0, or more under a window); fixes the chunk boundaries.
- * @last: last position seen.
+ * @first: first position that row 0 sees (0, or more under a window). Positions fix the chunks.
+ * @last: last position that row 0 sees; row r sees positions up to @last + r.
+ * @rows: query rows; 0 counts as 1, and then pitches need not be set.
+ * @window: row r sees the last @window positions only, none below @first; 0 for all from @first
+ *	on. One row needs none: its @first says it.
+ * @kv_first: first K/V head wanted; @q, @out and @sinks are those of head 0 nevertheless.
+ * @kv_count: K/V heads wanted; 0 for all.
  * @scale: factor on scores.
  * @softcap: 0 for none.
  */
@@ -64,13 +75,19 @@ struct nib_attention_job {
 	const uint8_t *const *k_rows;
 	const uint8_t *const *v_rows;
 	const float *sinks;
+	size_t q_pitch;
+	size_t out_pitch;
 	uint32_t first;
 	uint32_t last;
+	uint32_t rows;
+	uint32_t window;
 	uint16_t n_heads;
 	uint16_t n_kv_heads;
 	uint16_t head_dim;
 	uint16_t k_fmt;
 	uint16_t v_fmt;
+	uint16_t kv_first;
+	uint16_t kv_count;
 	float scale;
 	float softcap;
 };
@@ -122,13 +139,19 @@ struct nib_kernels {
 			   void *scratch);
 };
 
-/* Query heads of one K/V head that an attention kernel takes at a time. */
-#define NIB_ATTN_HEADS	8u
+/*
+ * Queries (heads of rows) of one pass of an attention kernel over the context: a multiple of
+ * NIB_ATTN_QUERIES / (n_heads / n_kv_heads) rows makes the best use of each. Positions that are
+ * decoded at a time.
+ */
+#define NIB_ATTN_QUERIES	64u
+#define NIB_ATTN_STRIP		32u
 
-/* Floats of scratch that an attention kernel needs: scores, and 28 vectors of a head's size. */
+/* Floats of scratch that an attention kernel needs, for any number of rows. */
 static inline size_t nib_attention_scratch(uint32_t head_dim)
 {
-	return NIB_ATTN_CHUNK * NIB_ATTN_HEADS + ((size_t)head_dim + 15) / 16 * 16 * 28;
+	return NIB_ATTN_CHUNK * NIB_ATTN_QUERIES +
+	       ((size_t)head_dim + 15) / 16 * 16 * (3 * NIB_ATTN_QUERIES + NIB_ATTN_STRIP);
 }
 
 /* The readable reference: defines what all others compute. */

@@ -20,7 +20,8 @@ KERNELS_AVX512 := -DNIB_ISA=avx512 -mfma -mavx512f -mavx512bw -mavx512dq -mavx51
 KERNELS_EACH := codec vec sample attention vector
 
 KERNELS_AVX2_OBJS := $(addprefix $(KERNELS_DIR)/,$(KERNELS_EACH:=.avx2.o) gemm_avx2.o)
-KERNELS_AVX512_OBJS := $(addprefix $(KERNELS_DIR)/,$(KERNELS_EACH:=.avx512.o) gemm_avx512.o)
+KERNELS_AVX512_OBJS := $(addprefix $(KERNELS_DIR)/,$(KERNELS_EACH:=.avx512.o) gemm_avx512.o \
+	gemm_fp4_avx512.o)
 $(KERNELS_AVX2_OBJS): CFLAGS_EXTRA += $(KERNELS_CFLAGS) $(KERNELS_AVX2)
 $(KERNELS_AVX512_OBJS): CFLAGS_EXTRA += $(KERNELS_CFLAGS) $(KERNELS_AVX512)
 $(KERNELS_DIR)/dispatch.o: CFLAGS_EXTRA += -DNIB_KERNELS_X86

@@ -3,27 +3,29 @@
  * Picking a token from a row of logits; struct nib_sample_params says how. Compiled once per
  * instruction set; see isa.h.
  *
- * Left open there: NaN logits are never candidates; a temperature that is not above zero is zero;
- * where no running sum exceeds the drawn share (a NaN among the sums: the maximum is infinite) the
- * first candidate is taken.
+ * The order of candidates is found as far as it is needed: they are collected in bands of falling
+ * probability, and a band is a heap from which they are taken one by one.
  */
-#include "isa.h"
+#include "lanes.h"
 #include "math.h"
+
+#define STRIP	256u
 
 static uint32_t greedy(const float *logits, uint32_t n)
 {
-	float best = nib_nan();
-	uint32_t i, token = 0;
+	float best = nib_lanes_fold(nib_max, nib_nan(), logits, n);
+	uint32_t i, j, run, found;
 
-	for (i = 0; i < n; i++)
-		best = nib_max(best, logits[i]);
-	for (i = 0; i < n; i++) {
-		if (logits[i] == best) {
-			token = i;
-			break;
-		}
+	for (i = 0; i < n; i += run) {
+		run = n - i < STRIP ? n - i : STRIP;
+		found = 0;
+		for (j = 0; j < run; j++)
+			found |= logits[i + j] == best;
+		for (j = 0; found && j < run; j++)
+			if (logits[i + j] == best)
+				return i + j;
 	}
-	return token;
+	return 0;
 }
 
 /*
@@ -43,85 +45,164 @@ static uint32_t candidate_index(uint64_t key)
 	return ~(uint32_t)key;
 }
 
-static void swap_keys(uint64_t *a, uint64_t *b)
-{
-	uint64_t t = *a;
+/*
+ * Candidates in their order.
+ * @keys: those taken so far from the front; a heap of the band from the back.
+ * @taken: how many at the front.
+ * @heap: how many at the back.
+ * @above: upper end of the next band: logits below it were not seen yet.
+ * @band: its number.
+ */
+struct order {
+	const float *logits;
+	uint64_t *keys;
+	uint32_t n;
+	uint32_t taken;
+	uint32_t heap;
+	float max;
+	float temperature;
+	float above;
+	uint32_t band;
+};
 
-	*a = *b;
-	*b = t;
+static uint64_t *heap_at(const struct order *o, uint32_t i)
+{
+	return &o->keys[o->n - 1 - i];
 }
 
-static void sift_down(uint64_t *heap, uint32_t at, uint32_t n)
+/* The largest on top. */
+static void sift_down(const struct order *o, uint32_t at)
 {
+	uint64_t key = *heap_at(o, at);
 	uint32_t child;
 
-	while ((child = 2 * at + 1) < n) {
-		child += child + 1 < n && heap[child + 1] < heap[child];
-		if (heap[at] <= heap[child])
-			return;
-		swap_keys(&heap[at], &heap[child]);
+	while ((child = 2 * at + 1) < o->heap) {
+		child += child + 1 < o->heap && *heap_at(o, child + 1) > *heap_at(o, child);
+		if (key >= *heap_at(o, child))
+			break;
+		*heap_at(o, at) = *heap_at(o, child);
 		at = child;
 	}
+	*heap_at(o, at) = key;
 }
 
-/* The first @keep of @n distinct keys, descending: a heap of the best, smallest on top. */
-static void sort_best(uint64_t *keys, uint32_t n, uint32_t keep)
+/* Collects the next band that is not empty; false where none is left. */
+static int band_collect(struct order *o)
 {
-	uint32_t i;
+	/* Temperatures below the maximum. Past the last one the probability rounds to zero. */
+	static const float depth[] = { 1, 2, 4, 7, 12, 20, 40, 105 };
+	uint32_t i, j, run, found;
+	float below;
 
-	for (i = keep / 2; i-- > 0;)
-		sift_down(keys, i, keep);
-	for (i = keep; i < n; i++) {
-		if (keys[i] > keys[0]) {
-			swap_keys(&keys[i], &keys[0]);
-			sift_down(keys, 0, keep);
+	while (!o->heap && o->band < sizeof(depth) / sizeof(depth[0])) {
+		below = o->max - depth[o->band++] * o->temperature;
+		for (i = 0; i < o->n; i += run) {
+			const float *x = o->logits + i;
+
+			run = o->n - i < STRIP / 8 ? o->n - i : STRIP / 8;
+			found = 0;
+			for (j = 0; j < run; j++)
+				found |= (x[j] >= below) & (x[j] < o->above);
+			for (j = 0; found && j < run; j++)
+				if (x[j] >= below && x[j] < o->above)
+					*heap_at(o, o->heap++) = candidate_key(x[j], i + j);
 		}
+		o->above = below < o->above ? below : o->above;
 	}
-	for (i = keep; i-- > 1;) {
-		swap_keys(&keys[0], &keys[i]);
-		sift_down(keys, 0, i);
-	}
+	for (i = o->heap / 2; i-- > 0;)
+		sift_down(o, i);
+	return o->heap != 0;
 }
 
-static float probability(const float *logits, uint64_t key, float max, float temperature)
+/* Candidate @i of the order, which is at most the next one; false where there is none. */
+static int order_get(struct order *o, uint32_t i, uint32_t *index)
 {
-	return nib_exp((logits[candidate_index(key)] - max) / temperature);
+	uint64_t best;
+
+	if (i == o->taken) {
+		if (!o->heap && !band_collect(o))
+			return 0;
+		/* The slot at the end of the heap is free before one at the front is needed. */
+		best = *heap_at(o, 0);
+		*heap_at(o, 0) = *heap_at(o, --o->heap);
+		if (o->heap)
+			sift_down(o, 0);
+		o->keys[o->taken++] = best;
+	}
+	*index = candidate_index(o->keys[i]);
+	return 1;
+}
+
+static float probability(const struct order *o, uint32_t index)
+{
+	return nib_exp((o->logits[index] - o->max) / o->temperature);
+}
+
+/* Row sum of all probabilities. */
+static float row_total(const struct order *o)
+{
+	float lane[NIB_LANES] = { 0 }, p[STRIP] __attribute__((aligned(64)));
+	uint32_t i, j, l, run, step;
+
+	for (i = 0; i < o->n; i += run) {
+		run = o->n - i < STRIP ? o->n - i : STRIP;
+		for (j = 0; j < run; j++) {
+			float x = o->logits[i + j];
+
+			p[j] = nib_exp((x - o->max) / o->temperature);
+			p[j] = x == x ? p[j] : 0.0f;
+		}
+		for (; j % NIB_LANES; j++)
+			p[j] = 0.0f;
+		for (j = 0; j < run; j += NIB_LANES)
+			for (l = 0; l < NIB_LANES; l++)
+				lane[l] += p[j + l];
+	}
+	for (step = NIB_LANES / 2; step; step /= 2)
+		for (l = 0; l < step; l++)
+			lane[l] += lane[l + step];
+	return lane[0];
 }
 
 uint32_t NIB_KERNEL(nib_sample)(const float *logits, uint32_t n,
 				const struct nib_sample_params *params, void *scratch)
 {
 	float temperature = nib_float(params->temperature), top_p = nib_float(params->top_p);
-	float total = 0, limit, kept = 0, share, running = 0, max;
-	uint32_t first = greedy(logits, n), count = 0, i;
-	uint64_t *keys = scratch;
+	uint32_t first = greedy(logits, n), most = params->top_k ? params->top_k : n, index, i;
+	float total = 0, kept = 0, share, running = 0, inf = __builtin_inff();
+	struct order o = {
+		.logits = logits,
+		.keys = scratch,
+		.n = n,
+		.max = logits[first],
+		.temperature = temperature,
+		.above = inf,
+	};
 
-	max = logits[first];
-	if (!(temperature > 0) || max != max)
+	/* NaNs only, or a maximum that is infinite, or no temperature. */
+	if (!(temperature > 0) || !(nib_abs(o.max) < inf))
 		return first;
-	/* What rounds to probability zero cannot be drawn and adds nothing: leave it unsorted. */
-	for (i = 0; i < n; i++)
-		if (!((logits[i] - max) / temperature < -104.0f) && logits[i] == logits[i])
-			keys[count++] = candidate_key(logits[i], i);
-	sort_best(keys, count, params->top_k && params->top_k < count ? params->top_k : count);
-	if (params->top_k && params->top_k < count)
-		count = params->top_k;
-
-	for (i = 0; i < count; i++)
-		total += probability(logits, keys[i], max, temperature);
-	limit = top_p * total;
-	for (i = 0; i < count; i++) {
-		kept += probability(logits, keys[i], max, temperature);
-		if (kept >= limit) {
-			count = i + 1;
-			break;
+	if (!params->top_k)
+		total = row_total(&o);
+	else
+		for (i = 0; i < most && order_get(&o, i, &index); i++)
+			total += probability(&o, index);
+	if (top_p < 1) {
+		for (i = 0; i < most && order_get(&o, i, &index); i++) {
+			kept += probability(&o, index);
+			if (kept >= top_p * total) {
+				most = i + 1;
+				break;
+			}
 		}
+	} else {
+		kept = total;
 	}
 	share = (float)(nib_philox(params->seed, params->counter) >> 8) * 0x1p-24f * kept;
-	for (i = 0; i < count; i++) {
-		running += probability(logits, keys[i], max, temperature);
+	for (i = 0; i < most && order_get(&o, i, &index); i++) {
+		running += probability(&o, index);
 		if (running > share)
-			return candidate_index(keys[i]);
+			return index;
 	}
 	return first;
 }

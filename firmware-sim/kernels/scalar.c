@@ -101,7 +101,7 @@ static float gemm_sum(const struct nib_gemm_job *job, const uint8_t *a, uint32_t
 	size_t k = job->k, b, i;
 	float acc = 0, s;
 
-	for (b = 0; b < nib_row_padded_k(NIB_FMT_MXFP8, k); b += block) {
+	for (b = 0; b < k; b += block) {
 		for (ta = 0; ta < nib_format_terms(af); ta++) {
 			for (tw = 0; tw < nib_format_terms(wf); tw++) {
 				s = 0;
@@ -207,12 +207,12 @@ static void attention_merge(struct attention_state *s, float max, float sum, con
 }
 
 /* Positions from..to of one chunk, one head; @p has room for a chunk, @row and @o for a head. */
-static void attention_chunk(const struct nib_attention_job *job, uint32_t head, uint32_t from,
-			    uint32_t to, float *p, float *row, float *o, struct attention_state *s)
+static void attention_chunk(const struct nib_attention_job *job, const float *q, uint32_t head,
+			    uint32_t from, uint32_t to, float *p, float *row, float *o,
+			    struct attention_state *s)
 {
 	uint32_t dim = job->head_dim, width = job->n_kv_heads * dim, j, i;
 	uint32_t slice = head / (job->n_heads / job->n_kv_heads) * dim;
-	const float *q = job->q + head * dim;
 	float max = nib_nan(), lane[16];
 
 	for (j = from; j <= to; j++) {
@@ -243,25 +243,41 @@ static void attention_chunk(const struct nib_attention_job *job, uint32_t head, 
 	attention_merge(s, max, lanes_sum(lane), o, dim);
 }
 
+/* One head of one row, over positions first..last. */
+static void attention_head(const struct nib_attention_job *job, uint32_t row, uint32_t head,
+			   uint32_t first, uint32_t last, float *scratch)
+{
+	uint32_t dim = job->head_dim, from, to, d;
+	float *p = scratch, *x = p + NIB_ATTN_CHUNK, *o = x + dim, *value = o + dim;
+	const float *q = job->q + row * job->q_pitch / 4 + head * dim;
+	float *out = job->out + row * job->out_pitch / 4 + head * dim;
+	struct attention_state s = { .value = value, .empty = 1 };
+
+	for (from = first; from <= last; from = to + 1) {
+		to = from | (NIB_ATTN_CHUNK - 1);
+		to = to < last ? to : last;
+		attention_chunk(job, q, head, from, to, p, x, o, &s);
+	}
+	if (job->sinks) {
+		memset(o, 0, dim * sizeof(float));
+		attention_merge(&s, job->sinks[head], 1.0f, o, dim);
+	}
+	for (d = 0; d < dim; d++)
+		out[d] = nib_canonical(value[d] / s.sum);
+}
+
 void nib_attention_scalar(const struct nib_attention_job *job, float *scratch)
 {
-	uint32_t dim = job->head_dim, head, from, to, d;
-	float *p = scratch, *row = p + NIB_ATTN_CHUNK, *o = row + dim, *value = o + dim;
+	uint32_t share = job->n_heads / job->n_kv_heads, rows = job->rows ? job->rows : 1;
+	uint32_t kv = job->kv_count ? job->kv_count : job->n_kv_heads, row, head, first, last;
 
-	for (head = 0; head < job->n_heads; head++) {
-		struct attention_state s = { .value = value, .empty = 1 };
-
-		for (from = job->first; from <= job->last; from = to + 1) {
-			to = from | (NIB_ATTN_CHUNK - 1);
-			to = to < job->last ? to : job->last;
-			attention_chunk(job, head, from, to, p, row, o, &s);
-		}
-		if (job->sinks) {
-			memset(o, 0, dim * sizeof(float));
-			attention_merge(&s, job->sinks[head], 1.0f, o, dim);
-		}
-		for (d = 0; d < dim; d++)
-			job->out[head * dim + d] = nib_canonical(value[d] / s.sum);
+	for (row = 0; row < rows; row++) {
+		last = job->last + row;
+		first = job->first;
+		if (job->window && last >= job->window && last - job->window + 1 > first)
+			first = last - job->window + 1;
+		for (head = job->kv_first * share; head < (job->kv_first + kv) * share; head++)
+			attention_head(job, row, head, first, last, scratch);
 	}
 }
 

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Vector programs: an interpreter whose registers are whole vectors. Registers are padded to 16
- * elements; the padding holds numbers of no meaning, which nothing reads. Compiled once per
- * instruction set; see isa.h.
+ * Vector programs: an interpreter whose registers are whole vectors, padded to 16 elements; the
+ * padding holds numbers of no meaning, which nothing reads. Between reductions, which need all of a
+ * vector, instructions run over one strip of elements after the other, so that registers stay in
+ * the nearest cache. Compiled once per instruction set; see isa.h.
  *
  * NaN payloads are not tracked: a register may hold any NaN, and a store writes the canonical one.
  */
 #include "lanes.h"
 #include "element.h"
 
-#define STRIP	256u
+#define STRIP	1024u	/* elements between reductions: a few registers of them fit L1 */
+#define PACK	256u	/* elements that are gathered at a time */
 
 /* Elements of any stride gathered to consecutive ones. */
 static void pack(uint8_t *restrict dst, const uint8_t *restrict src, ptrdiff_t stride,
@@ -25,7 +27,7 @@ static void vec_load(float *dst, const uint8_t *src, ptrdiff_t stride, uint32_t 
 {
 	uint32_t padded = (n + NIB_LANES - 1) / NIB_LANES * NIB_LANES;
 	uint32_t bytes = nib_format_bits(fmt) / 8, i, run;
-	uint8_t strip[STRIP * 4] __attribute__((aligned(64)));
+	uint8_t strip[PACK * 4] __attribute__((aligned(64)));
 
 	if (stride == bytes) {
 		NIB_KERNEL(nib_convert)(NIB_FMT_F32, dst, fmt, src, n);
@@ -35,7 +37,7 @@ static void vec_load(float *dst, const uint8_t *src, ptrdiff_t stride, uint32_t 
 			dst[i] = dst[0];
 	} else {
 		for (i = 0; i < n; i += run) {
-			run = n - i < STRIP ? n - i : STRIP;
+			run = n - i < PACK ? n - i : PACK;
 			if (bytes == 4)
 				pack(strip, src + i * stride, stride, 4, run);
 			else if (bytes == 2)
@@ -109,7 +111,7 @@ static void vec_each(uint32_t op, float *dst, const float *a, const float *b, co
 		EACH(imm);
 		break;
 	case NIB_VEC_IOTA:
-		EACH((float)(int32_t)i);
+		EACH((float)(int32_t)i + imm);
 		break;
 	case NIB_VEC_ADD:
 		EACH(x + y);
@@ -192,38 +194,81 @@ static void vec_each(uint32_t op, float *dst, const float *a, const float *b, co
 	}
 }
 
+static int is_reduction(uint32_t op)
+{
+	return op >= NIB_VEC_RSUM && op <= NIB_VEC_RMIN;
+}
+
+/* Registers: @regs, @pitch floats apart. */
+static void vec_reduce(const struct nib_vec_insn *insn, float *regs, size_t pitch, uint32_t n)
+{
+	float *dst = regs + insn->dst % NIB_VEC_REGS * pitch;
+	const float *a = regs + insn->a % NIB_VEC_REGS * pitch;
+
+	switch (insn->op) {
+	case NIB_VEC_RSUM:
+		vec_fill(dst, nib_lanes_fold(nib_sum, 0.0f, a, n), (uint32_t)pitch);
+		break;
+	case NIB_VEC_RMAX:
+		vec_fill(dst, nib_lanes_fold(nib_max, nib_nan(), a, n), (uint32_t)pitch);
+		break;
+	default:
+		vec_fill(dst, nib_lanes_fold(nib_min, nib_nan(), a, n), (uint32_t)pitch);
+		break;
+	}
+}
+
+/* One instruction that is no reduction, on elements at..at + n; @regs are those of element @at. */
+static void vec_step(const struct nib_vec_job *job, const struct nib_vec_insn *insn, float *regs,
+		     size_t pitch, uint32_t at, uint32_t n)
+{
+	float *dst = regs + insn->dst % NIB_VEC_REGS * pitch;
+	const float *a = regs + insn->a % NIB_VEC_REGS * pitch;
+	const float *b = regs + insn->b % NIB_VEC_REGS * pitch;
+	const float *c = regs + insn->imm % NIB_VEC_REGS * pitch;
+	uint32_t padded = (n + NIB_LANES - 1) / NIB_LANES * NIB_LANES;
+	float imm = nib_float(insn->imm);
+
+	switch (insn->op) {
+	case NIB_VEC_LOAD:
+		vec_load(dst, job->operand[insn->a] + (ptrdiff_t)at * job->stride[insn->a],
+			 job->stride[insn->a], job->fmt[insn->a], n);
+		break;
+	case NIB_VEC_STORE:
+		vec_store(job->operand[insn->dst] + (ptrdiff_t)at * job->stride[insn->dst],
+			  job->stride[insn->dst], job->fmt[insn->dst], a, n);
+		break;
+	case NIB_VEC_IOTA:
+		imm = (float)(int32_t)at;
+		/* fall through */
+	default:
+		vec_each(insn->op, dst, a, b, c, imm, padded);
+		break;
+	}
+}
+
 void NIB_KERNEL(nib_vec)(const struct nib_vec_job *job)
 {
-	uint32_t padded = (job->n + NIB_LANES - 1) / NIB_LANES * NIB_LANES, i;
+	uint32_t padded = (job->n + NIB_LANES - 1) / NIB_LANES * NIB_LANES, begin, end, at, i, n;
+	size_t pitch = padded, whole = 0;
 
-	for (i = 0; i < job->n_insns; i++) {
-		const struct nib_vec_insn *insn = &job->insns[i];
-		float *dst = job->regs + (size_t)(insn->dst % NIB_VEC_REGS) * padded;
-		const float *a = job->regs + (size_t)(insn->a % NIB_VEC_REGS) * padded;
-		const float *b = job->regs + (size_t)(insn->b % NIB_VEC_REGS) * padded;
-		const float *c = job->regs + (size_t)(insn->imm % NIB_VEC_REGS) * padded;
-
-		switch (insn->op) {
-		case NIB_VEC_LOAD:
-			vec_load(dst, job->operand[insn->a], job->stride[insn->a],
-				 job->fmt[insn->a], job->n);
-			break;
-		case NIB_VEC_STORE:
-			vec_store(job->operand[insn->dst], job->stride[insn->dst],
-				  job->fmt[insn->dst], a, job->n);
-			break;
-		case NIB_VEC_RSUM:
-			vec_fill(dst, nib_lanes_fold(nib_sum, 0.0f, a, job->n), padded);
-			break;
-		case NIB_VEC_RMAX:
-			vec_fill(dst, nib_lanes_fold(nib_max, nib_nan(), a, job->n), padded);
-			break;
-		case NIB_VEC_RMIN:
-			vec_fill(dst, nib_lanes_fold(nib_min, nib_nan(), a, job->n), padded);
-			break;
-		default:
-			vec_each(insn->op, dst, a, b, c, nib_float(insn->imm), padded);
-			break;
+	/* Without reductions no register outlives its strip: all strips use the same memory. */
+	for (i = 0; i < job->n_insns; i++)
+		whole |= is_reduction(job->insns[i].op);
+	if (!whole)
+		pitch = padded < STRIP ? padded : STRIP;
+	for (begin = 0; begin < job->n_insns; begin = end) {
+		end = begin;
+		if (is_reduction(job->insns[begin].op)) {
+			vec_reduce(&job->insns[end++], job->regs, pitch, job->n);
+			continue;
+		}
+		while (end < job->n_insns && !is_reduction(job->insns[end].op))
+			end++;
+		for (at = 0; at < job->n; at += n) {
+			n = job->n - at < STRIP ? job->n - at : STRIP;
+			for (i = begin; i < end; i++)
+				vec_step(job, &job->insns[i], job->regs + whole * at, pitch, at, n);
 		}
 	}
 }

@@ -156,36 +156,44 @@ static void bench_gemm(const struct nib_kernels *table, uint32_t a_fmt, uint32_t
 	free(out);
 }
 
-static void bench_attention(const struct nib_kernels *table, uint32_t fmt, uint32_t positions)
+static void bench_attention(const struct nib_kernels *table, uint32_t fmt, uint32_t positions,
+			    uint32_t dim, uint32_t n_rows)
 {
-	uint32_t heads = 32, kv = 8, dim = 128, i;
+	uint32_t heads = 32, kv = 8, i;
 	size_t pitch = nib_row_bytes(fmt, kv * dim);
 	float *q, *scratch, *out;
-	const uint8_t **rows;
+	const uint8_t **rows, **v_rows;
 	uint8_t *data;
 	char name[96];
 	struct nib_attention_job job;
 
-	snprintf(name, sizeof(name), "attention %s %u/%u heads of %u, %u positions",
-		 format_name(fmt), heads, kv, dim, positions);
+	snprintf(name, sizeof(name), "attention %s %u/%u heads of %u, %u positions, %u rows",
+		 format_name(fmt), heads, kv, dim, positions, n_rows);
 	if (!wanted(name))
 		return;
-	q = calloc(heads * dim, 4);
-	out = calloc(heads * dim, 4);
+	q = calloc(n_rows * heads * dim, 4);
+	out = calloc(n_rows * heads * dim, 4);
 	scratch = calloc(nib_attention_scratch(dim), 4);
 	rows = calloc(positions, sizeof(*rows));
-	data = make_rows(fmt, positions, kv * dim);
-	for (i = 0; i < positions; i++)
+	v_rows = calloc(positions, sizeof(*rows));
+	/* Keys in the first half, values in the second. */
+	data = make_rows(fmt, 2 * positions, kv * dim);
+	for (i = 0; i < positions; i++) {
 		rows[i] = data + i * pitch;
-	for (i = 0; i < heads * dim; i++)
+		v_rows[i] = data + (positions + i) * pitch;
+	}
+	for (i = 0; i < n_rows * heads * dim; i++)
 		q[i] = (float)(i % 17) / 16 - 0.5f;
 	job = (struct nib_attention_job){
 		.q = q,
 		.out = out,
 		.k_rows = rows,
-		.v_rows = rows,
+		.v_rows = v_rows,
 		.first = 0,
-		.last = positions - 1,
+		.last = positions - n_rows,
+		.rows = n_rows,
+		.q_pitch = heads * dim * 4,
+		.out_pitch = heads * dim * 4,
 		.n_heads = heads,
 		.n_kv_heads = kv,
 		.head_dim = dim,
@@ -194,11 +202,12 @@ static void bench_attention(const struct nib_kernels *table, uint32_t fmt, uint3
 		.scale = 0.088f,
 	};
 	report(table->name, name, BEST(table->attention(&job, scratch)), 2.0 * positions * pitch,
-	       4.0 * positions * heads * dim);
+	       4.0 * n_rows * positions * heads * dim);
 	free(q);
 	free(out);
 	free(scratch);
 	free(rows);
+	free(v_rows);
 	free(data);
 }
 
@@ -277,6 +286,35 @@ static void bench_sample(const struct nib_kernels *table, uint32_t n, float temp
 	free(scratch);
 }
 
+/* Decode: one row to a few; prefill: shapes of a 1.1B model, by pairs of formats. */
+static void bench_gemms(const struct nib_kernels *table, int slow)
+{
+	static const uint16_t decode[] = { NIB_FMT_MXFP4, NIB_FMT_NVFP4, NIB_FMT_MXFP8,
+					   NIB_FMT_MXFP8X2, NIB_FMT_BF16 };
+	static const uint16_t pairs[][2] = {
+		{ NIB_FMT_MXFP8, NIB_FMT_MXFP4 }, { NIB_FMT_MXFP8, NIB_FMT_NVFP4 },
+		{ NIB_FMT_MXFP8, NIB_FMT_MXFP8 }, { NIB_FMT_MXFP8X2, NIB_FMT_MXFP4 },
+		{ NIB_FMT_BF16, NIB_FMT_BF16 },	  { NIB_FMT_MXFP4, NIB_FMT_MXFP4 },
+		{ NIB_FMT_NVFP4, NIB_FMT_NVFP4 }, { NIB_FMT_MXFP4, NIB_FMT_NVFP4 },
+	};
+	static const uint32_t shapes[][2] = { { 2048, 2048 }, { 16384, 2048 }, { 2048, 8192 } };
+	uint32_t i, j, rows;
+
+	for (i = 0; i < 5; i++)
+		bench_gemm(table, NIB_FMT_MXFP8, decode[i], 1, slow ? 64 : 8192, slow ? 512 : 8192);
+	if (slow)
+		return;
+	bench_gemm(table, NIB_FMT_BF16, NIB_FMT_BF16, 1, 8192, 4096);
+	for (rows = 1; rows <= 16; rows = rows < 4 ? rows + 1 : rows * 2) {
+		bench_gemm(table, NIB_FMT_MXFP8, NIB_FMT_MXFP4, rows, 16384, 8192);
+		bench_gemm(table, NIB_FMT_MXFP4, NIB_FMT_MXFP4, rows, 16384, 8192);
+	}
+	for (i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+		for (j = 0; j < 3; j++)
+			bench_gemm(table, pairs[i][0], pairs[i][1], 512, shapes[j][0],
+				   shapes[j][1]);
+}
+
 static void bench_table(const struct nib_kernels *table)
 {
 	static const uint16_t weights[] = { NIB_FMT_MXFP4, NIB_FMT_NVFP4, NIB_FMT_MXFP8,
@@ -290,25 +328,20 @@ static void bench_table(const struct nib_kernels *table)
 	int slow = !strcmp(table->name, "scalar");
 	uint32_t i, rows;
 
+	bench_gemms(table, slow);
 	for (i = 0; i < 5; i++)
-		bench_gemm(table, NIB_FMT_MXFP8, weights[i], 1, slow ? 64 : 8192,
-			   slow ? 512 : 8192);
+		bench_attention(table, weights[i], slow ? 100 : 8192, 64, 1);
+	bench_attention(table, NIB_FMT_E4M3, slow ? 100 : 8192, 64, 1);
+	bench_attention(table, NIB_FMT_F32, slow ? 100 : 8192, 64, 1);
+	bench_attention(table, NIB_FMT_MXFP8, slow ? 100 : 8192, 128, 1);
 	if (!slow) {
-		bench_gemm(table, NIB_FMT_MXFP4, NIB_FMT_MXFP4, 1, 8192, 8192);
-		bench_gemm(table, NIB_FMT_BF16, NIB_FMT_BF16, 1, 8192, 4096);
-		for (rows = 2; rows <= 16; rows = rows < 4 ? rows + 1 : rows * 2)
-			bench_gemm(table, NIB_FMT_MXFP8, NIB_FMT_MXFP4, rows, 8192, 4096);
-		for (i = 0; i < 5; i++)
-			bench_gemm(table, NIB_FMT_MXFP8, weights[i], 128, 2048, 2048);
-		bench_gemm(table, NIB_FMT_MXFP8, NIB_FMT_MXFP4, 512, 2048, 8192);
-		bench_gemm(table, NIB_FMT_MXFP4, NIB_FMT_MXFP4, 512, 2048, 2048);
-		bench_gemm(table, NIB_FMT_BF16, NIB_FMT_BF16, 512, 2048, 2048);
+		bench_attention(table, NIB_FMT_MXFP8, 512, 64, 1);
+		bench_attention(table, NIB_FMT_MXFP8, 512, 64, 16);
+		bench_attention(table, NIB_FMT_MXFP8, 512, 64, 64);
 	}
-	for (i = 0; i < 5; i++)
-		bench_attention(table, weights[i], slow ? 100 : 2048);
-	bench_attention(table, NIB_FMT_F32, slow ? 100 : 2048);
 	for (i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
 		bench_vec(table, ops[i].op, ops[i].name, 4096);
+	bench_vec(table, NIB_VEC_SIGMOID, "sigmoid", 65536);
 	for (i = 0; i < 5; i++)
 		for (rows = 0; rows < 3; rows++)
 			bench_rows(table, weights[i], rows);
@@ -316,6 +349,54 @@ static void bench_table(const struct nib_kernels *table)
 	bench_sample(table, 128256, 0.8f, 40);
 	bench_sample(table, 128256, 0.8f, 0);
 }
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+/* Dot products of registers alone: the roof of one core. */
+#define PEAK(vector, zero, step)						\
+	({									\
+		vector sum[16];							\
+		uint32_t j, k;							\
+										\
+		_Pragma("GCC unroll 16")					\
+		for (j = 0; j < 16; j++)					\
+			sum[j] = zero;						\
+		for (k = 0; k < 100000; k++) {					\
+			_Pragma("GCC unroll 16")				\
+			for (j = 0; j < 16; j++) {				\
+				sum[j] = step;					\
+				__asm__ volatile("" : "+v"(sum[j]));		\
+			}							\
+		}								\
+	})
+
+__attribute__((target("avx512f,avx512bf16"))) static void peak_bf16(void)
+{
+	__m512bh one = (__m512bh)_mm512_set1_epi16(0x3f80);
+
+	PEAK(__m512, _mm512_setzero_ps(), _mm512_dpbf16_ps(sum[j], one, one));
+}
+
+__attribute__((target("avx512f,avx512vnni"))) static void peak_int8(void)
+{
+	__m512i one = _mm512_set1_epi8(1);
+
+	PEAK(__m512i, _mm512_setzero_si512(), _mm512_dpbusd_epi32(sum[j], one, one));
+}
+
+static void bench_peaks(void)
+{
+	if (wanted("peak bf16") && __builtin_cpu_supports("avx512bf16"))
+		report("-", "peak bf16", BEST(peak_bf16()), 0, 100000.0 * 16 * 64);
+	if (wanted("peak int8") && __builtin_cpu_supports("avx512vnni"))
+		report("-", "peak int8", BEST(peak_int8()), 0, 100000.0 * 16 * 128);
+}
+#else
+static void bench_peaks(void)
+{
+}
+#endif
 
 static void bench_memory(void)
 {
@@ -359,6 +440,7 @@ int main(int argc, char **argv)
 	if (csv)
 		printf("table,kernel,us,GB/s,GFLOP/s\n");
 	bench_memory();
+	bench_peaks();
 	for (i = 0; i < 3; i++) {
 		table = nib_kernels_get(names[i]);
 		if (table && (!only || !strcmp(only, names[i])))

@@ -202,6 +202,66 @@ START_TEST(attention_formats)
 }
 END_TEST
 
+/* Rows that go together, and K/V heads that go alone: the bits of row by row. */
+START_TEST(attention_rows)
+{
+	static const struct { uint32_t kv, share, dim, rows, last, window; } cases[] = {
+		{ 2, 4, 64, 40, 240, 0 },    { 2, 4, 64, 33, 500, 70 }, { 8, 4, 64, 1, 1100, 0 },
+		{ 3, 1, 128, 20, 250, 300 }, { 2, 3, 80, 25, 0, 9 },	{ 1, 70, 64, 3, 300, 0 },
+		{ 4, 2, 33, 9, 255, 256 },   { 2, 8, 128, 10, 254, 1 },
+	};
+	uint32_t i = _i % 8, fmt = kv_formats[_i / 8], t, r, kv;
+	uint32_t heads = cases[i].kv * cases[i].share;
+	uint32_t width = heads * cases[i].dim, all = cases[i].rows * width, last = cases[i].last;
+	float *q = fixture_alloc(all * 4), *want = fixture_alloc(all * 4);
+	float *got = fixture_alloc(all * 4);
+	struct nib_attention_job job;
+	struct attention_case c;
+
+	fixture_seed(_i + 650);
+	attention_make(&c, fmt, fmt, 0, last + cases[i].rows, cases[i].kv, cases[i].share,
+		       cases[i].dim, _i % 2);
+	for (r = 0; r < all; r++)
+		q[r] = fixture_uniform() * 4;
+	for (r = 0; r < cases[i].rows; r++) {
+		job = c.job;
+		job.last = last + r;
+		job.first = cases[i].window && job.last >= cases[i].window ?
+			    job.last - cases[i].window + 1 : 0;
+		job.k_rows += job.first;
+		job.v_rows += job.first;
+		job.q = q + r * width;
+		job.out = want + r * width;
+		nib_kernels_scalar.attention(&job, c.scratch);
+	}
+	for (t = 0; !t || fixture_table(t - 1); t++) {
+		const struct nib_kernels *table = t ? fixture_table(t - 1) : &nib_kernels_scalar;
+
+		job = c.job;
+		job.last = last;
+		job.rows = cases[i].rows;
+		job.window = cases[i].window;
+		job.q = q;
+		job.out = got;
+		job.q_pitch = job.out_pitch = width * 4;
+		memset(got, 0x5a, all * 4ul);
+		table->attention(&job, c.scratch);
+		fixture_same(got, want, all, table->name);
+		memset(got, 0x5a, all * 4ul);
+		for (kv = 0; kv < cases[i].kv; kv += job.kv_count) {
+			job.kv_first = kv;
+			job.kv_count = cases[i].kv - kv < 3 ? 1 : 3;
+			table->attention(&job, c.scratch);
+		}
+		fixture_same(got, want, all, table->name);
+	}
+	attention_free(&c);
+	free(q);
+	free(want);
+	free(got);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("kernels: attention");
@@ -210,6 +270,7 @@ int main(void)
 	tcase_set_timeout(tests, 120);
 	tcase_add_test(tests, attention_positions);
 	tcase_add_loop_test(tests, attention_formats, 0, KV_FORMATS);
+	tcase_add_loop_test(tests, attention_rows, 0, KV_FORMATS * 8);
 	suite_add_tcase(suite, tests);
 	return fixture_run(suite);
 }

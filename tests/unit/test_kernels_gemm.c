@@ -243,6 +243,10 @@ START_TEST(gemm_large)
 	gemm_case(NIB_FMT_BF16, NIB_FMT_BF16, 97, 70, 710, UNDERFLOW, 0);
 	gemm_case(NIB_FMT_MXFP4, NIB_FMT_MXFP4, 1, 64, 70000, ORDINARY, 0);
 	gemm_case(NIB_FMT_MXFP4, NIB_FMT_MXFP4, 55, 100, 900, ANY, 0);
+	gemm_case(NIB_FMT_MXFP8, NIB_FMT_MXFP4, 130, 70, 4300, LIMITS, 0);
+	gemm_case(NIB_FMT_MXFP8, NIB_FMT_MXFP8, 100, 900, 1500, ORDINARY, 0);
+	gemm_case(NIB_FMT_MXFP4, NIB_FMT_MXFP4, 98, 1100, 3000, ORDINARY, 0);
+	gemm_case(NIB_FMT_NVFP4, NIB_FMT_NVFP4, 97, 130, 4100, ORDINARY, 0);
 }
 END_TEST
 
@@ -327,6 +331,61 @@ START_TEST(gemm_batch)
 }
 END_TEST
 
+/*
+ * What lies past k in the last block: elements of A do not count; blocks past k are left out, even
+ * where their scales or weights are NaNs.
+ */
+START_TEST(gemm_past_k)
+{
+	uint32_t a_fmt = fixture_gemm_formats[_i / FIXTURE_GEMM_FORMATS], rows = 7, n = 66, k, t;
+	uint32_t w_fmt = fixture_gemm_formats[_i % FIXTURE_GEMM_FORMATS], i, m, block;
+	float *want = fixture_alloc(rows * n * 4), *got = fixture_alloc(rows * n * 4);
+	struct nib_gemm_job job;
+	uint8_t *a, *w;
+
+	fixture_seed(_i + 250);
+	block = a_fmt == NIB_FMT_NVFP4 || w_fmt == NIB_FMT_NVFP4 ? 16 : 32;
+	for (k = 33; k < 64; k += 6) {
+		uint32_t end = (k + block - 1) / block * block;
+
+		a = make_rows(a_fmt, rows, k, ORDINARY);
+		w = make_panels(w_fmt, n, k, ORDINARY);
+		job = (struct nib_gemm_job){
+			.a = a, .w = w, .out = (uint8_t *)want, .a_pitch = nib_row_bytes(a_fmt, k),
+			.out_pitch = n * 4, .rows = rows, .n = n, .k = k, .a_fmt = a_fmt,
+			.w_fmt = w_fmt, .out_fmt = NIB_FMT_F32, .alpha = 1.0f,
+		};
+		nib_kernels_scalar.gemm(&job);
+		for (m = 0; nib_format_block(a_fmt) && m < rows; m++)
+			for (i = k; i < 64; i++)
+				fixture_row_put(a_fmt, a + m * job.a_pitch, k, 0, i, 0x7f &
+						((1u << nib_format_bits(a_fmt)) - 1));
+		for (m = 0; m < n; m++) {
+			for (i = end; i < 64; i++) {
+				fixture_panel_put(w_fmt, w, k, 0, m, i, 0x7fff &
+						  ((1u << nib_format_bits(w_fmt)) - 1));
+				if (nib_format_block(w_fmt) == 16)
+					*fixture_panel_scale(w_fmt, w, k, 0, m, i) = 0x7f;
+			}
+		}
+		job.out = (uint8_t *)got;
+		nib_kernels_scalar.gemm(&job);
+		fixture_same(got, want, rows * n, "scalar");
+		for (t = 0; fixture_table(t); t++) {
+			for (job.rows = 1; job.rows <= rows; job.rows += 3) {
+				memset(got, 0x5a, rows * n * 4);
+				fixture_table(t)->gemm(&job);
+				fixture_same(got, want, job.rows * n, fixture_table(t)->name);
+			}
+		}
+		free(a);
+		free(w);
+	}
+	free(want);
+	free(got);
+}
+END_TEST
+
 /* In place: the residual is the output. */
 START_TEST(gemm_in_place)
 {
@@ -391,6 +450,7 @@ int main(void)
 	tcase_add_test(tests, gemm_flush_border);
 	tcase_add_test(tests, gemm_large);
 	tcase_add_loop_test(tests, gemm_is_a_product, 0, FIXTURE_GEMM_PAIRS);
+	tcase_add_loop_test(tests, gemm_past_k, 0, FIXTURE_GEMM_PAIRS);
 	tcase_add_test(tests, gemm_batch);
 	tcase_add_test(tests, gemm_in_place);
 	suite_add_tcase(suite, tests);

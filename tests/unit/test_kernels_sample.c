@@ -24,7 +24,7 @@ static uint32_t sample_expect(const float *logits, uint32_t n, float temperature
 			      float top_p, uint64_t counter)
 {
 	uint32_t *order = fixture_alloc(n * 4ul), count = 0, i, j, token;
-	float max, total = 0, sum = 0, run = 0, u;
+	float max, total = 0, sum = 0, run = 0, u, lane[16] = { 0 };
 
 	for (i = 0; i < n; i++) {
 		if (isnan(logits[i]))
@@ -37,14 +37,27 @@ static uint32_t sample_expect(const float *logits, uint32_t n, float temperature
 	if (!count || !(temperature > 0))
 		goto out;
 	max = logits[order[0]];
-	count = top_k && top_k < count ? top_k : count;
-	for (i = 0; i < count; i++)
-		total += nib_exp((logits[order[i]] - max) / temperature);
-	for (i = 0; i < count; i++) {
+	if (isinf(max))
+		goto out;
+	if (top_k) {
+		count = top_k < count ? top_k : count;
+		for (i = 0; i < count; i++)
+			total += nib_exp((logits[order[i]] - max) / temperature);
+	} else {
+		for (i = 0; i < n; i++)
+			lane[i % 16] += isnan(logits[i]) ? 0.0f :
+					nib_exp((logits[i] - max) / temperature);
+		for (i = 8; i; i /= 2)
+			for (j = 0; j < i; j++)
+				lane[j] += lane[j + i];
+		total = lane[0];
+	}
+	for (i = 0; top_p < 1 && i < count; i++) {
 		sum += nib_exp((logits[order[i]] - max) / temperature);
 		if (sum >= top_p * total)
 			count = i + 1;
 	}
+	sum = top_p < 1 ? sum : total;
 	u = (float)(nib_philox(1234567890123ull, counter) >> 8) * 0x1p-24f;
 	for (i = 0; i < count; i++) {
 		run += nib_exp((logits[order[i]] - max) / temperature);

@@ -201,6 +201,61 @@ START_TEST(vec_operands)
 }
 END_TEST
 
+/* Longer than a strip: with reductions, where registers live on, and without. */
+START_TEST(vec_strips)
+{
+	static const uint32_t sizes[] = { 1000, 1023, 1024, 1025, 4099 };
+	const struct nib_kernels *table = _i ? fixture_table(_i - 1) : &nib_kernels_scalar;
+	struct nib_vec_insn insns[] = {
+		{ .op = NIB_VEC_LOAD, .dst = 0, .a = 0 },
+		{ .op = NIB_VEC_IOTA, .dst = 1 },
+		{ .op = NIB_VEC_FMA, .dst = 2, .a = 0, .b = 0, .imm = 1 },
+		{ .op = NIB_VEC_RSUM, .dst = 3, .a = 2 },
+		{ .op = NIB_VEC_ADD, .dst = 4, .a = 1, .b = 3 },
+		{ .op = NIB_VEC_STORE, .dst = 1, .a = 4 },
+	};
+	float *x = fixture_alloc(4099 * 4), *y = fixture_alloc(4099 * 4);
+	float *out = fixture_alloc(4099 * 4), *regs = fixture_alloc(NIB_VEC_REGS * 4112 * 4), sum;
+	uint8_t *operand[] = { (uint8_t *)x, (uint8_t *)out };
+	struct nib_vec_job job = {
+		operand, (const ptrdiff_t[]){4, 4}, (const uint32_t[]){NIB_FMT_F32, NIB_FMT_F32},
+		insns, regs, 0, 0,
+	};
+	uint32_t s, i;
+
+	if (!table)
+		return;
+	fixture_seed(_i + 850);
+	for (s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+		job.n = sizes[s];
+		for (i = 0; i < job.n; i++) {
+			x[i] = fixture_uniform();
+			y[i] = fmaf(x[i], x[i], i);
+		}
+		insns[4].b = 3;
+		job.n_insns = 6;
+		sum = lanes(y, job.n);
+		table->vec(&job);
+		for (i = 0; i < job.n; i++)
+			CHECK(out[i] == i + sum);
+		/* The same without the sum. */
+		insns[3] = insns[4];
+		insns[3].b = 2;
+		insns[4] = insns[5];
+		job.n_insns = 5;
+		table->vec(&job);
+		for (i = 0; i < job.n; i++)
+			CHECK(out[i] == i + y[i]);
+		insns[4] = insns[3];
+		insns[3] = (struct nib_vec_insn){ .op = NIB_VEC_RSUM, .dst = 3, .a = 2 };
+	}
+	free(x);
+	free(y);
+	free(out);
+	free(regs);
+}
+END_TEST
+
 /* Registers may be sources and destination at once. */
 START_TEST(vec_in_place)
 {
@@ -246,6 +301,7 @@ int main(void)
 	tcase_set_timeout(tests, 120);
 	tcase_add_loop_test(tests, vec_ops_alone, 0, sizeof(vec_ops));
 	tcase_add_loop_test(tests, vec_operands, 0, 1 + FIXTURE_TABLES);
+	tcase_add_loop_test(tests, vec_strips, 0, 1 + FIXTURE_TABLES);
 	tcase_add_loop_test(tests, vec_in_place, 0, 1 + FIXTURE_TABLES);
 	suite_add_tcase(suite, tests);
 	return fixture_run(suite);

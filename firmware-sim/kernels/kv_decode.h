@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Keys and values of one head to FP32, 64 elements at a time, for formats and slices that suit the
+ * vectors; everything else is nib_row_decode()'s. NaNs may have any payload. Included by
+ * attention.c alone.
+ */
+#ifndef NIB_KERNELS_KV_DECODE_H
+#define NIB_KERNELS_KV_DECODE_H
+
+#include "isa.h"
+#include "element.h"
+
+#ifdef __AVX512F__
+#include <immintrin.h>
+
+/*
+ * BF16 of all FP8 magnitudes, or of all E2M1 codes, split in bytes: what a lookup of bytes takes.
+ * @order: elements in the order in which pairs of bytes unpack to FP32 vectors in natural order.
+ */
+struct kv_table {
+	uint8_t low[128] __attribute__((aligned(64)));
+	uint8_t high[128] __attribute__((aligned(64)));
+	uint8_t order[64] __attribute__((aligned(64)));
+};
+
+static void kv_prepare(struct kv_table *table, uint32_t fmt)
+{
+	uint32_t i, bits;
+
+	for (i = 0; i < 128; i++) {
+		switch (fmt) {
+		case NIB_FMT_E4M3:
+		case NIB_FMT_MXFP8:
+			bits = nib_bits(nib_e4m3_decode(i));
+			break;
+		case NIB_FMT_E5M2:
+		case NIB_FMT_MXFP8_E5M2:
+			bits = nib_bits(nib_e5m2_decode(i));
+			break;
+		default:
+			bits = nib_bits(nib_e2m1_decode(i));
+			break;
+		}
+		table->low[i] = bits >> 16;
+		table->high[i] = bits >> 24;
+	}
+	for (i = 0; i < 64; i++)
+		table->order[i] = i % 2 * 16 + i / 8 % 2 * 32 + i / 16 * 4 + i / 2 % 4;
+}
+
+/* Four FP32 vectors from the bytes of 64 BF16 numbers in kv_table.order. */
+NIB_INLINE void kv_unpack(__m512i low, __m512i high, __m512 *x)
+{
+	const __m512i odd = _mm512_set1_epi32((int)0xffff0000u);
+	__m512i a = _mm512_unpacklo_epi8(low, high), b = _mm512_unpackhi_epi8(low, high);
+
+	x[0] = _mm512_castsi512_ps(_mm512_slli_epi32(a, 16));
+	x[1] = _mm512_castsi512_ps(_mm512_and_si512(a, odd));
+	x[2] = _mm512_castsi512_ps(_mm512_slli_epi32(b, 16));
+	x[3] = _mm512_castsi512_ps(_mm512_and_si512(b, odd));
+}
+
+NIB_INLINE void kv_fp8(const struct kv_table *t, const uint8_t *data, __m512 *x)
+{
+	__m512i codes = _mm512_permutexvar_epi8(_mm512_load_si512(t->order),
+						_mm512_loadu_si512(data));
+	__m512i low = _mm512_permutex2var_epi8(_mm512_load_si512(t->low), codes,
+					       _mm512_load_si512(t->low + 64));
+	__m512i high = _mm512_permutex2var_epi8(_mm512_load_si512(t->high), codes,
+						_mm512_load_si512(t->high + 64));
+
+	/* 0xf8: a | (b & c) */
+	high = _mm512_ternarylogic_epi32(high, codes, _mm512_set1_epi8((char)0x80), 0xf8);
+	kv_unpack(low, high, x);
+}
+
+NIB_INLINE void kv_fp4(const struct kv_table *t, const uint8_t *data, __m512 *x)
+{
+	__m512i codes = _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)data));
+
+	/* Lookups use six bits, and the table of 16 codes repeats. */
+	codes = _mm512_or_si512(codes, _mm512_slli_epi16(codes, 4));
+	codes = _mm512_permutexvar_epi8(_mm512_load_si512(t->order), codes);
+	kv_unpack(_mm512_permutexvar_epi8(codes, _mm512_load_si512(t->low)),
+		  _mm512_permutexvar_epi8(codes, _mm512_load_si512(t->high)), x);
+}
+
+/* Where the slice of a row lies; @scale: its first block scale. */
+struct kv_slice {
+	const uint8_t *data;
+	const uint8_t *scale;
+	float row_scale;
+};
+
+/* 64 elements from element @i of the slice on; @fmt is constant. */
+NIB_INLINE void kv_64(const uint32_t fmt, const struct kv_table *t, const struct kv_slice *s,
+		      uint32_t i, __m512 *x)
+{
+	uint32_t v;
+
+	switch (fmt) {
+	case NIB_FMT_F32:
+		for (v = 0; v < 4; v++)
+			x[v] = _mm512_loadu_ps(s->data + (i + v * 16) * 4);
+		break;
+	case NIB_FMT_BF16:
+		for (v = 0; v < 4; v++)
+			x[v] = _mm512_castsi512_ps(_mm512_slli_epi32(
+				_mm512_cvtepu16_epi32(_mm256_loadu_si256(
+					(const __m256i *)(s->data + (i + v * 16) * 2))), 16));
+		break;
+	case NIB_FMT_MXFP4:
+	case NIB_FMT_NVFP4:
+		kv_fp4(t, s->data + i / 2, x);
+		break;
+	default:
+		kv_fp8(t, s->data + i, x);
+		break;
+	}
+	for (v = 0; v < 4; v++) {
+		if (fmt == NIB_FMT_NVFP4) {
+			x[v] = _mm512_mul_ps(x[v], _mm512_set1_ps(
+						nib_ue4m3_decode(s->scale[i / 16 + v])));
+			x[v] = _mm512_mul_ps(x[v], _mm512_set1_ps(s->row_scale));
+		} else if (nib_format_block(fmt)) {
+			x[v] = _mm512_mul_ps(x[v], _mm512_set1_ps(
+						nib_e8m0_decode(s->scale[i / 32 + v / 2])));
+		}
+	}
+}
+
+NIB_INLINE struct kv_slice kv_slice(const uint32_t fmt, const uint8_t *row, uint32_t width,
+				    uint32_t from)
+{
+	const uint32_t bits = nib_format_bits(fmt), block = nib_format_block(fmt);
+	size_t data = nib_row_data_bytes(fmt, width);
+	struct kv_slice s = { .data = row + (size_t)from * bits / 8 };
+
+	if (block)
+		s.scale = row + data + from / block;
+	if (fmt == NIB_FMT_NVFP4)
+		memcpy(&s.row_scale, row + data + nib_row_scale_bytes(fmt, width), 4);
+	return s;
+}
+
+/* @count rows, @pitch floats apart at @dst; @fmt is constant. */
+NIB_INLINE void kv_rows(const uint32_t fmt, const struct kv_table *t, const uint8_t *const *rows,
+			uint32_t count, uint32_t width, uint32_t from, uint32_t n, float *dst,
+			uint32_t pitch)
+{
+	struct kv_slice s;
+	uint32_t r, i, v;
+	__m512 x[4];
+
+	for (r = 0; r < count; r++, dst += pitch) {
+		s = kv_slice(fmt, rows[r], width, from);
+		for (i = 0; i < n; i += 64) {
+			kv_64(fmt, t, &s, i, x);
+			for (v = 0; v < 4; v++)
+				_mm512_storeu_ps(dst + i + v * 16, x[v]);
+		}
+	}
+}
+
+/* Whether a slice suits. */
+static int kv_suits(uint32_t fmt, uint32_t from, uint32_t n)
+{
+	return n % 64 == 0 && from % 32 == 0 && fmt != NIB_FMT_MXFP8X2;
+}
+
+/* Calls f(format, arguments) with the format constant; those whose tables differ only are one. */
+#define KV_BY_FORMAT(fmt, f, ...)				\
+	do {							\
+		switch (fmt) {					\
+		case NIB_FMT_F32:				\
+			f(NIB_FMT_F32, __VA_ARGS__);		\
+			break;					\
+		case NIB_FMT_BF16:				\
+			f(NIB_FMT_BF16, __VA_ARGS__);		\
+			break;					\
+		case NIB_FMT_MXFP8:				\
+		case NIB_FMT_MXFP8_E5M2:			\
+			f(NIB_FMT_MXFP8, __VA_ARGS__);		\
+			break;					\
+		case NIB_FMT_MXFP4:				\
+			f(NIB_FMT_MXFP4, __VA_ARGS__);		\
+			break;					\
+		case NIB_FMT_NVFP4:				\
+			f(NIB_FMT_NVFP4, __VA_ARGS__);		\
+			break;					\
+		default:					\
+			f(NIB_FMT_E4M3, __VA_ARGS__);		\
+			break;					\
+		}						\
+	} while (0)
+
+/* Rows of a slice that suits. */
+static void kv_decode(const struct kv_table *t, uint32_t fmt, const uint8_t *const *rows,
+		      uint32_t count, uint32_t width, uint32_t from, uint32_t n, float *dst,
+		      uint32_t pitch)
+{
+	KV_BY_FORMAT(fmt, kv_rows, t, rows, count, width, from, n, dst, pitch);
+}
+#else
+struct kv_table {
+	char unused;
+};
+
+static void kv_prepare(struct kv_table *table, uint32_t fmt)
+{
+	(void)fmt;
+	table->unused = 0;
+}
+
+static int kv_suits(uint32_t fmt, uint32_t from, uint32_t n)
+{
+	(void)fmt, (void)from, (void)n;
+	return 0;
+}
+
+static void kv_decode(const struct kv_table *t, uint32_t fmt, const uint8_t *const *rows,
+		      uint32_t count, uint32_t width, uint32_t from, uint32_t n, float *dst,
+		      uint32_t pitch)
+{
+	(void)t, (void)fmt, (void)rows, (void)count, (void)width, (void)from, (void)n, (void)dst,
+		(void)pitch;
+}
+#endif
+
+#endif

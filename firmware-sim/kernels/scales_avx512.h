@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* Block scales with AVX-512: the FP32 of 16 codes. What the GEMMs of that instruction set share. */
+#ifndef NIB_KERNELS_SCALES_AVX512_H
+#define NIB_KERNELS_SCALES_AVX512_H
+
+#include <immintrin.h>
+#include "isa.h"
+
+/* GEMM of two FP4 formats. */
+void nib_gemm_fp4_avx512(const struct nib_gemm_job *job);
+
+NIB_INLINE __m512 ue4m3_scales(const uint8_t *codes)
+{
+	const __m512i nan = _mm512_set1_epi32(0x7fc00000);
+	__m512i x = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)codes)), bits;
+	__m512 small;
+
+	x = _mm512_and_si512(x, _mm512_set1_epi32(0x7f));
+	small = _mm512_mul_ps(_mm512_cvtepi32_ps(x), _mm512_set1_ps(0x1p-9f));
+	bits = _mm512_add_epi32(_mm512_slli_epi32(x, 20), _mm512_set1_epi32(120 << 23));
+	bits = _mm512_mask_mov_epi32(bits, _mm512_cmplt_epi32_mask(x, _mm512_set1_epi32(8)),
+				     _mm512_castps_si512(small));
+	bits = _mm512_mask_mov_epi32(bits, _mm512_cmpeq_epi32_mask(x, _mm512_set1_epi32(0x7f)),
+				     nan);
+	return _mm512_castsi512_ps(bits);
+}
+
+NIB_INLINE __m512 e8m0_scales(const uint8_t *codes)
+{
+	const __m512i nan = _mm512_set1_epi32(0x7fc00000);
+	__m512i x = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)codes)), bits;
+
+	/* Code 0 is the subnormal 2^-127: less than any other's bits. */
+	bits = _mm512_max_epu32(_mm512_slli_epi32(x, 23), _mm512_set1_epi32(0x00400000));
+	bits = _mm512_mask_mov_epi32(bits, _mm512_cmpeq_epi32_mask(x, _mm512_set1_epi32(0xff)),
+				     nan);
+	return _mm512_castsi512_ps(bits);
+}
+
+#endif
