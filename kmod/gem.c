@@ -289,7 +289,7 @@ static struct nib_bo *nib_bo_alloc(struct nib_device *ndev, size_t size, u32 fla
 		drm_gem_private_object_init(&ndev->drm, &bo->base, size);
 	if (ret) {
 		kfree(bo);
-		return ERR_PTR(ret);
+		return ERR_PTR(-ENOMEM);
 	}
 	nib_gem_compat_init(&bo->base, &bo->compat);
 	return bo;
@@ -309,6 +309,9 @@ static struct nib_bo *nib_bo_create(struct nib_device *ndev, size_t size, u32 fl
 		ret = nib_bo_init_sram(bo, ndev);
 	else
 		ret = nib_bo_init_host(bo, ndev);
+	/* shmem says this for host memory too. */
+	if (ret == -ENOSPC && flags & NIB_BO_HOST)
+		ret = -ENOMEM;
 	if (!ret && !(flags & NIB_BO_HOST))
 		ret = nib_clear_bo(ndev, bo);
 	if (ret) {

@@ -12,8 +12,8 @@
 #include "ipc.h"
 
 /*
- * Firmware that is busy with a long packet answers late, but its heart beats. Without a beat for the
- * first time, or without an answer for the second, it is dead.
+ * Firmware that is busy with a long packet answers late, but its heart beats. Without a beat for
+ * the first time, or without an answer for the second, it is dead.
  */
 #define NIB_ADMIN_SILENT_MS	10000u
 #define NIB_ADMIN_TIMEOUT_MS	30000u
