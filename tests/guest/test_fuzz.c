@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Ioctls with contents that are mostly nonsense, now and then nearly right, from two threads on one
- * file. Nothing is expected of them but that the kernel survives: the runner looks at its log, and the
- * device must work afterwards. NIB_FUZZ_MS says for how long, 3000 by default; NIB_FUZZ_SEED starts it.
+ * file. Nothing is expected of them but that the kernel survives: the runner looks at its log, and
+ * the device must work afterwards. NIB_FUZZ_MS says for how long, 3000 by default; NIB_FUZZ_SEED
+ * starts it.
  */
 #include "guest.h"
 

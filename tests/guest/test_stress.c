@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Several threads and clients at once, each doing what it likes for a few seconds: jobs, binds,
- * buffers that come and go, queues that are destroyed with work in them, faults. Afterwards the device
- * works and all of its memory is there. NIB_STRESS_MS says for how long, 4000 by default.
+ * buffers that come and go, queues that are destroyed with work in them, faults. Afterwards the
+ * device works and all of its memory is there. NIB_STRESS_MS says for how long, 4000 by default.
  */
 #include "guest.h"
 

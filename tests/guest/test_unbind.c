@@ -6,11 +6,8 @@
  */
 #include "guest.h"
 
-#include <libgen.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #define VA	0x100000000ull
 #define DRIVER	"/sys/bus/pci/drivers/nib"
@@ -20,31 +17,6 @@ static sigjmp_buf after_fault;
 static void on_fault(int number)
 {
 	siglongjmp(after_fault, number);
-}
-
-static void write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-
-	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
-		FAIL("%s: %s", path, strerror(errno));
-	close(fd);
-}
-
-/* PCI address of the device. */
-static void find_device(int fd, char *bdf, size_t size)
-{
-	char path[64], link[512];
-	struct stat st;
-	ssize_t n;
-
-	CHECK(!fstat(fd, &st));
-	snprintf(path, sizeof(path), "/sys/dev/char/%u:%u/device", major(st.st_rdev),
-		 minor(st.st_rdev));
-	n = readlink(path, link, sizeof(link) - 1);
-	CHECK(n > 0);
-	link[n] = 0;
-	snprintf(bdf, size, "%s", basename(link));
 }
 
 static void check_unbind(const char *bdf)
@@ -71,7 +43,7 @@ static void check_unbind(const char *bdf)
 	for (i = 0; i < 2; i++)
 		CHECK(!drmSyncobjExportSyncFile(g.fd, fence[i], &files[i]));
 
-	write_file(DRIVER "/unbind", bdf);
+	OK(write_file(DRIVER "/unbind", bdf));
 
 	for (i = 0; i < 2; i++) {
 		struct sync_fence_info info = { 0 };
@@ -121,11 +93,11 @@ int main(void)
 	uint64_t hbm_free = query_memory(fd).hbm_free;
 	char bdf[64];
 
-	find_device(fd, bdf, sizeof(bdf));
+	guest_pci_address(fd, bdf, sizeof(bdf));
 	close(fd);
 	for (i = 0; i < 3; i++) {
 		check_unbind(bdf);
-		write_file(DRIVER "/bind", bdf);
+		OK(write_file(DRIVER "/bind", bdf));
 		check_fresh(hbm_free);
 	}
 	return 0;
