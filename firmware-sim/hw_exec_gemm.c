@@ -8,10 +8,11 @@
 #include "hw_access.h"
 
 /*
- * Multiply-adds between safe points: 20 ms on the fastest kernels. Less would make them convert the
- * activations again for every few panels.
+ * Multiply-adds between safe points: 20 ms on the fastest kernels, which would convert the
+ * activations again for every few panels if it were less; a second or so on the reference.
  */
-#define BLOCK_MACS (1ull << 32)
+#define BLOCK_MACS		(1ull << 32)
+#define BLOCK_MACS_SCALAR	(1ull << 28)
 /* A piece of W that one kernel call gets, where W is scattered. */
 #define SCATTERED_PANELS 1u
 /* From this size on, threads share a block. */
@@ -26,12 +27,17 @@ struct gemm {
 	uint64_t panels;
 };
 
+static uint64_t block_macs(const struct nib_access *a)
+{
+	return a->hw->kernels == &nib_kernels_scalar ? BLOCK_MACS_SCALAR : BLOCK_MACS;
+}
+
 /* Panels that may go into one call, starting with panel @first. */
 static uint64_t gemm_panels(struct nib_access *a, const struct gemm *g, uint64_t rows,
 			    uint64_t first)
 {
 	uint64_t left = g->panels - first, run = 0, whole;
-	uint64_t most = BLOCK_MACS / nib_mul_sat(rows * NIB_PANEL_N, g->p.k);
+	uint64_t most = block_macs(a) / nib_mul_sat(rows * NIB_PANEL_N, g->p.k);
 	unsigned int mem;
 
 	most = most ? most : 1;
@@ -184,7 +190,7 @@ static bool gemm_block(struct nib_access *a, const struct gemm *g, uint64_t row,
 /* How many rows to take at once: all of them, unless an operand is scattered or huge. */
 static uint64_t gemm_rows(struct nib_access *a, const struct gemm *g)
 {
-	uint64_t rows = g->p.rows, most = BLOCK_MACS / nib_mul_sat(NIB_PANEL_N, g->p.k);
+	uint64_t rows = g->p.rows, most = block_macs(a) / nib_mul_sat(NIB_PANEL_N, g->p.k);
 
 	rows = nib_rows_chunk(a, g->p.a, g->p.a_pitch, g->a_row, rows, NIB_READ);
 	rows = nib_rows_chunk(a, g->p.out, g->p.out_pitch, g->p.n * g->out_size, rows, NIB_WRITE);
