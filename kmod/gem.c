@@ -21,7 +21,7 @@
 #define NIB_FAULT_PAGES	64u
 
 /* Bytes of a buffer in host memory; its page array is one allocation. */
-#define NIB_HOST_BO_MAX	(1ull << 38)
+#define NIB_HOST_BO_MAX	BIT_ULL(38)
 
 /* --- Where a buffer lies --- */
 

@@ -96,8 +96,8 @@ static int nib_stream_publish(struct nib_stream *stream)
  * @bytes: its size.
  * @nargs: arguments that it needs.
  *
- * Returns the stream, which the caller puts, or an ERR_PTR: -EMFILE if there are too many, -ENOENT if
- * the VM is closed, -ENOSPC, -ENOMEM, -ENODEV, -EIO.
+ * Returns the stream, which the caller puts, or an ERR_PTR: -EMFILE if there are too many, -ENOENT
+ * if the VM is closed, -ENOSPC, -ENOMEM, -ENODEV, -EIO.
  */
 struct nib_stream *nib_stream_create(struct nib_vm *vm, const u64 *data, u32 bytes, u32 nargs)
 {
