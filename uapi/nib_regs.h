@@ -53,7 +53,11 @@
 #define NIB_REG_FW_VERSION	0x120	/* 32 bytes, zero padded, once booted */
 
 #define NIB_REG_CTRL_ADDR	0x180	/* RW 64 bit: DMA address of struct nib_ctrl; set before boot */
-#define NIB_REG_TLB_INVALIDATE	0x190	/* WO: context id, or ~0 for all; done when the write is */
+/*
+ * WO: context id, or ~0 for all. Once a later read of any register returns, no access uses an old
+ * translation. Entries that are not valid are never cached: mapping something new needs no write.
+ */
+#define NIB_REG_TLB_INVALIDATE	0x190
 #define NIB_REG_RESET		0x194	/* WO: enum nib_reset */
 #define NIB_REG_RESET_COUNT	0x198	/* resets since power-on */
 
@@ -97,7 +101,7 @@ enum nib_hang {
 
 /* Doorbell pages of BAR2: page 0 is the driver's own, page 1 + q rings queue q. */
 #define NIB_DOORBELL_STRIDE	0x1000u
-#define NIB_DOORBELL_ADMIN	0x000u	/* write the new admin tail */
+#define NIB_DOORBELL_ADMIN	0x000u	/* write the new admin tail: messages so far, modulo 2^32 */
 #define NIB_DOORBELL_PING	0x008u	/* write x: nib_ctrl.ping = x, then interrupt vector 0 */
 #define NIB_DOORBELL_QUEUE(q)	(((q) + 1u) * NIB_DOORBELL_STRIDE) /* write the new ring tail */
 
@@ -180,7 +184,8 @@ enum nib_admin_op {
 	NIB_ADM_QUEUE_CREATE = 5,	/* arg: queue, context, DMA of struct nib_ring, entries,
 					 * priority | weight << 8 | vector << 24 */
 	NIB_ADM_QUEUE_DESTROY = 6,	/* arg: queue; pending jobs end with NIB_DONE_CANCELLED */
-	NIB_ADM_QUEUE_RESET = 7,	/* arg: queue; as destroy, but the queue stays, empty */
+	NIB_ADM_QUEUE_RESET = 7,	/* arg: queue; as destroy, but the queue stays, empty, and
+					 * job numbers go on from the last one rung */
 };
 
 enum nib_admin_status {
