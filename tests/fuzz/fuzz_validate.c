@@ -277,21 +277,3 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
 	free(w);
 	return total * 8;
 }
-
-/* Without libFuzzer: run the inputs that are named. */
-__attribute__((weak)) int main(int argc, char **argv)
-{
-	static uint8_t data[NIB_MAX_STREAM_BYTES + 64];
-
-	for (int i = 1; i < argc; i++) {
-		FILE *f = fopen(argv[i], "rb");
-
-		if (!f) {
-			perror(argv[i]);
-			return 2;
-		}
-		LLVMFuzzerTestOneInput(data, fread(data, 1, sizeof(data), f));
-		fclose(f);
-	}
-	return 0;
-}
