@@ -612,6 +612,8 @@ int nib_ioctl_queue_get_state(struct drm_device *drm, void *data, struct drm_fil
 	args->jobs = usage.jobs;
 	args->run_ns = usage.run_ns;
 	args->energy_pj = usage.energy_pj;
+	args->resets = 0;
+	args->pad = 0;
 	nib_queue_put(&queue);
 	return 0;
 }

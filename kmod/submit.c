@@ -286,6 +286,10 @@ static int nib_submit_check_job(struct drm_device *drm, const struct nib_job *jo
 			job->nargs, stream->nargs);
 		return -EINVAL;
 	}
+	if (job->leases.count) {
+		drm_dbg(drm, "there are no leases\n");
+		return -EINVAL;
+	}
 	if (job->stats_va & 15 || job->stats_va >= NIB_VA_END) {
 		drm_dbg(drm, "stats_va %#llx\n", job->stats_va);
 		return -EINVAL;

@@ -11,6 +11,10 @@
  * - Every addition raises the minor version; see the table.
  *
  *	1.0	first
+ *	1.1	SRAM leases (NIB_SRAM_LEASE_CREATE, _QUERY, nib_job.leases); HBM that is more than there is
+ *		(nib_memory_info.*_bytes); NIB_QUERY_LIMITS, EDQUOT and ENFILE; NIB_BO_MADVISE;
+ *		NIB_VM_BIND_OP_DUMPABLE; NIB_QUEUE_STATE_LOST, nib_queue_get_state.resets;
+ *		nib_device_info counts resets by kind
  *
  * Errors. One number, one meaning, on every ioctl:
  *	EINVAL	 a field is out of its range; drm.debug=2 (DRIVER messages) names it
@@ -18,7 +22,9 @@
  *	ENOSPC	 device memory (HBM or SRAM) is full
  *	ENOMEM	 host memory is full
  *	EBUSY	 the object is still in use
- *	EMFILE	 the client is at its limit of VMs, queues or streams, or the device has no more of them
+ *	EMFILE	 the client is at its limit of VMs, queues or streams
+ *	EDQUOT	 the user (uid) is at the limit for all of his clients: see NIB_QUERY_LIMITS
+ *	ENFILE	 the device has no more contexts, queues or streams
  *	EACCES	 a priority that this client may not use
  *	EFAULT	 a pointer of the caller's is bad
  *	ECANCELED the queue is dead: see NIB_QUEUE_GET_STATE
@@ -85,6 +91,7 @@ struct nib_sync_op {
 enum nib_query {
 	NIB_QUERY_DEVICE = 0,		/* struct nib_device_info */
 	NIB_QUERY_MEMORY = 1,		/* struct nib_memory_info */
+	NIB_QUERY_LIMITS = 2,		/* struct nib_limits_info */
 };
 
 /**
@@ -119,6 +126,10 @@ struct nib_dev_query {
  * @reset_count: resets since the driver bound.
  * @chip: name of the chip.
  * @fw_version: version string of the firmware.
+ * @engine_resets: of @reset_count, by kind.
+ * @fw_reboots: of @reset_count, by kind.
+ * @function_resets: of @reset_count, by kind. Each loses what was in HBM and SRAM.
+ * @wedged: 1 once recovery was given up.
  */
 struct nib_device_info {
 	__u32 hw_version;
@@ -138,18 +149,28 @@ struct nib_device_info {
 	__u32 reset_count;
 	char chip[32];
 	char fw_version[32];
+	__u32 engine_resets;
+	__u32 fw_reboots;
+	__u32 function_resets;
+	__u32 wedged;
 };
 
 /**
  * struct nib_memory_info - memory and time, now.
- * @hbm_free: bytes of HBM not allocated.
+ * @hbm_free: bytes of HBM not allocated. What is not in use is moved to host memory when others need
+ *	the room, so that buffers may together be larger than HBM; those of one VM may not.
  * @sram_free: bytes of SRAM not allocated.
- * @client_hbm: bytes of HBM this client holds.
+ * @client_hbm: bytes of HBM buffers this client holds, wherever they are now.
  * @client_sram: bytes of SRAM this client holds.
  * @client_host: bytes of host memory this client holds.
  * @clock_ns: modelled device time.
  * @busy_ns: modelled time the device had work.
  * @energy_uj: modelled energy.
+ * @client_hbm_resident: of @client_hbm, bytes that are in HBM now.
+ * @evicted_bytes: moved from HBM to host memory since the driver bound.
+ * @restored_bytes: moved back.
+ * @client_evicted_bytes: of @evicted_bytes, from this client's buffers.
+ * @client_restored_bytes: of @restored_bytes, to this client's buffers.
  */
 struct nib_memory_info {
 	__u64 hbm_free;
@@ -160,6 +181,30 @@ struct nib_memory_info {
 	__u64 clock_ns;
 	__u64 busy_ns;
 	__u64 energy_uj;
+	__u64 client_hbm_resident;
+	__u64 evicted_bytes;
+	__u64 restored_bytes;
+	__u64 client_evicted_bytes;
+	__u64 client_restored_bytes;
+};
+
+/**
+ * struct nib_limits_info - what all clients of a user may have together, and have now. A limit of 0
+ * is none; they are parameters of the module.
+ * @max_contexts: VMs.
+ * @contexts: of them, in use.
+ * @max_queues: queues.
+ * @queues: of them, in use.
+ * @max_streams: streams.
+ * @streams: of them, in use.
+ */
+struct nib_limits_info {
+	__u32 max_contexts;
+	__u32 contexts;
+	__u32 max_queues;
+	__u32 queues;
+	__u32 max_streams;
+	__u32 streams;
 };
 
 /**
@@ -182,7 +227,8 @@ struct nib_vm_destroy {
 
 /**
  * struct nib_vm_bind_op - one change of an address space.
- * @flags: one of MAP, UNMAP, SYNC_ONLY; READONLY with MAP.
+ * @flags: one of MAP, UNMAP, SYNC_ONLY; with MAP, READONLY, and DUMPABLE to let a core dump of the
+ *	device hold what is mapped here.
  * @bo_handle: buffer object of a MAP, else 0.
  * @bo_offset: first byte of it, page aligned.
  * @va: first address, page aligned.
@@ -195,6 +241,7 @@ struct nib_vm_bind_op {
 #define NIB_VM_BIND_OP_SYNC_ONLY	2u
 #define NIB_VM_BIND_OP_MASK		3u
 #define NIB_VM_BIND_OP_READONLY		(1u << 2)
+#define NIB_VM_BIND_OP_DUMPABLE		(1u << 3)
 	__u32 flags;
 	__u32 bo_handle;
 	__u64 bo_offset;
@@ -273,6 +320,81 @@ struct nib_stream_destroy {
 };
 
 /**
+ * struct nib_bo_madvise - NIB_BO_MADVISE: whether the contents of a buffer are still needed.
+ * @handle: buffer in HBM or host memory, not shared with others.
+ * @advice: NEEDED or DONTNEED. The kernel may free what is not needed when memory is short.
+ * @retained: out: 0 if the contents were freed. Such a buffer is of no use any more: binds and jobs
+ *	that need it say EINVAL.
+ * @pad: must be 0.
+ */
+struct nib_bo_madvise {
+	__u32 handle;
+#define NIB_MADVISE_NEEDED	0u
+#define NIB_MADVISE_DONTNEED	1u
+	__u32 advice;
+	__u32 retained;
+	__u32 pad;
+};
+
+/**
+ * struct nib_sram_lease_create - NIB_SRAM_LEASE_CREATE: a window of SRAM of the client's own.
+ * @guaranteed: bytes that stay in SRAM as long as the lease, 64 KiB aligned; they come first.
+ * @burst: bytes behind them that are in SRAM while nobody needs the room more, 64 KiB aligned. The
+ *	kernel moves them to HBM, where room is set aside by this call, and back, contents and all.
+ * @flags: must be 0.
+ * @handle: out: GEM handle, to be bound like a buffer's; closing it ends the lease.
+ *
+ * Memory comes zeroed. Addresses stay valid wherever the burst part is; only its speed differs.
+ * ENOSPC: the guaranteed part, or the room for the burst part, is not to be had.
+ */
+struct nib_sram_lease_create {
+	__u64 guaranteed;
+	__u64 burst;
+	__u32 flags;
+	__u32 handle;
+};
+
+/**
+ * struct nib_sram_lease_query - NIB_SRAM_LEASE_QUERY.
+ * @handle: lease.
+ * @pad: must be 0.
+ * @guaranteed: bytes.
+ * @burst: bytes.
+ * @resident: bytes that are in SRAM now.
+ * @generation: grows whenever the burst part moves.
+ * @hits: jobs that named the lease and found all of it in SRAM.
+ * @misses: jobs that named it and did not.
+ * @spills: moves to HBM.
+ * @restores: moves back.
+ * @spilled_bytes: by @spills.
+ * @restored_bytes: by @restores.
+ */
+struct nib_sram_lease_query {
+	__u32 handle;
+	__u32 pad;
+	__u64 guaranteed;
+	__u64 burst;
+	__u64 resident;
+	__u64 generation;
+	__u64 hits;
+	__u64 misses;
+	__u64 spills;
+	__u64 restores;
+	__u64 spilled_bytes;
+	__u64 restored_bytes;
+};
+
+/**
+ * struct nib_lease_ref - a lease that a job names.
+ * @handle: lease.
+ * @flags: must be 0.
+ */
+struct nib_lease_ref {
+	__u32 handle;
+	__u32 flags;
+};
+
+/**
  * struct nib_queue_create - NIB_QUEUE_CREATE.
  * @vm_id: VM that its jobs run in.
  * @priority: enum nib_priority; EACCES for one that is not in nib_device_info.priorities.
@@ -308,6 +430,7 @@ struct nib_queue_destroy {
  * @stats_va: VA, 16-byte aligned, that receives struct nib_completion; 0 for none.
  * @syncs: struct nib_sync_op; waits come before the job, signals after it. A job may wait for
  *	what an earlier job of the same call signals.
+ * @leases: struct nib_lease_ref: SRAM leases that should be in SRAM when the job runs.
  */
 struct nib_job {
 	__u32 queue_id;
@@ -317,6 +440,7 @@ struct nib_job {
 	__u64 args;
 	__u64 stats_va;
 	struct nib_obj_array syncs;
+	struct nib_obj_array leases;
 };
 
 /**
@@ -337,12 +461,15 @@ struct nib_submit {
  * @jobs: completed.
  * @run_ns: modelled time on the engines.
  * @energy_pj: modelled.
+ * @resets: resets of the engine, the firmware or the function that this queue has seen.
+ * @pad: zero.
  */
 struct nib_queue_get_state {
 	__u32 queue_id;
 #define NIB_QUEUE_STATE_GUILTY		(1u << 0) /* a job of it faulted or hung */
 #define NIB_QUEUE_STATE_INNOCENT	(1u << 1) /* it lost jobs by another one's reset */
 #define NIB_QUEUE_STATE_BANNED		(1u << 2) /* it takes no more jobs */
+#define NIB_QUEUE_STATE_LOST		(1u << 3) /* HBM and SRAM lost their contents */
 	__u32 state;
 	__u32 fault_status;
 	__u32 fault_packet;
@@ -350,6 +477,8 @@ struct nib_queue_get_state {
 	__u64 jobs;
 	__u64 run_ns;
 	__u64 energy_pj;
+	__u32 resets;
+	__u32 pad;
 };
 
 enum nib_ioctl {
@@ -365,6 +494,9 @@ enum nib_ioctl {
 	NIB_IOCTL_QUEUE_DESTROY,
 	NIB_IOCTL_SUBMIT,
 	NIB_IOCTL_QUEUE_GET_STATE,
+	NIB_IOCTL_BO_MADVISE,
+	NIB_IOCTL_SRAM_LEASE_CREATE,
+	NIB_IOCTL_SRAM_LEASE_QUERY,
 };
 
 #define NIB_IOWR(nr, type)	DRM_IOWR(DRM_COMMAND_BASE + (nr), struct type)
@@ -381,12 +513,15 @@ enum nib_ioctl {
 #define DRM_IOCTL_NIB_QUEUE_DESTROY	NIB_IOWR(NIB_IOCTL_QUEUE_DESTROY, nib_queue_destroy)
 #define DRM_IOCTL_NIB_SUBMIT		NIB_IOWR(NIB_IOCTL_SUBMIT, nib_submit)
 #define DRM_IOCTL_NIB_QUEUE_GET_STATE	NIB_IOWR(NIB_IOCTL_QUEUE_GET_STATE, nib_queue_get_state)
+#define DRM_IOCTL_NIB_BO_MADVISE	NIB_IOWR(NIB_IOCTL_BO_MADVISE, nib_bo_madvise)
+#define DRM_IOCTL_NIB_SRAM_LEASE_CREATE	NIB_IOWR(NIB_IOCTL_SRAM_LEASE_CREATE, nib_sram_lease_create)
+#define DRM_IOCTL_NIB_SRAM_LEASE_QUERY	NIB_IOWR(NIB_IOCTL_SRAM_LEASE_QUERY, nib_sram_lease_query)
 
 NIB_STATIC_ASSERT(sizeof(struct nib_obj_array) == 16, "ABI");
 NIB_STATIC_ASSERT(sizeof(struct nib_sync_op) == 16, "ABI");
 NIB_STATIC_ASSERT(sizeof(struct nib_dev_query) == 16, "ABI");
-NIB_STATIC_ASSERT(sizeof(struct nib_device_info) == 144, "ABI");
-NIB_STATIC_ASSERT(sizeof(struct nib_memory_info) == 64, "ABI");
+NIB_STATIC_ASSERT(sizeof(struct nib_device_info) == 160, "ABI");
+NIB_STATIC_ASSERT(sizeof(struct nib_memory_info) == 104, "ABI");
 NIB_STATIC_ASSERT(sizeof(struct nib_vm_create) == 8, "ABI");
 NIB_STATIC_ASSERT(sizeof(struct nib_vm_destroy) == 8, "ABI");
 NIB_STATIC_ASSERT(sizeof(struct nib_vm_bind_op) == 48, "ABI");
@@ -397,9 +532,14 @@ NIB_STATIC_ASSERT(sizeof(struct nib_stream_create) == 32, "ABI");
 NIB_STATIC_ASSERT(sizeof(struct nib_stream_destroy) == 8, "ABI");
 NIB_STATIC_ASSERT(sizeof(struct nib_queue_create) == 24, "ABI");
 NIB_STATIC_ASSERT(sizeof(struct nib_queue_destroy) == 8, "ABI");
-NIB_STATIC_ASSERT(sizeof(struct nib_job) == 48, "ABI");
+NIB_STATIC_ASSERT(sizeof(struct nib_job) == 64, "ABI");
 NIB_STATIC_ASSERT(sizeof(struct nib_submit) == 16, "ABI");
-NIB_STATIC_ASSERT(sizeof(struct nib_queue_get_state) == 48, "ABI");
+NIB_STATIC_ASSERT(sizeof(struct nib_limits_info) == 24, "ABI");
+NIB_STATIC_ASSERT(sizeof(struct nib_bo_madvise) == 16, "ABI");
+NIB_STATIC_ASSERT(sizeof(struct nib_sram_lease_create) == 24, "ABI");
+NIB_STATIC_ASSERT(sizeof(struct nib_sram_lease_query) == 88, "ABI");
+NIB_STATIC_ASSERT(sizeof(struct nib_lease_ref) == 8, "ABI");
+NIB_STATIC_ASSERT(sizeof(struct nib_queue_get_state) == 56, "ABI");
 
 #if defined(__cplusplus)
 }

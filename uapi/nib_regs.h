@@ -76,10 +76,14 @@
 
 #define NIB_MAGIC		0x3142494eu	/* "NIB1" */
 #define NIB_HW_MAJOR		1u
-#define NIB_HW_MINOR		0u
+#define NIB_HW_MINOR		1u
 
 enum nib_reset {
-	NIB_RESET_ENGINE = 1,	/* running jobs end with NIB_DONE_RESET, queues stay */
+	/*
+	 * The packet on the engine is given up and its job ends with NIB_DONE_RESET; jobs that are
+	 * suspended between packets go on, queues stay.
+	 */
+	NIB_RESET_ENGINE = 1,
 	NIB_RESET_FUNCTION = 2,	/* as power-on: firmware gone, HBM contents undefined */
 };
 
@@ -111,7 +115,7 @@ enum nib_hang {
  */
 #define NIB_FW_MAGIC		0x4642494eu	/* "NIBF" */
 #define NIB_FW_API_MAJOR	1u	/* of rings, admin messages and completions below */
-#define NIB_FW_API_MINOR	0u
+#define NIB_FW_API_MINOR	1u
 #define NIB_FW_MAX_BYTES	(1u << 20)
 #define NIB_FW_NAME		"nibble/nib_fw.bin" /* below the firmware search path */
 
@@ -182,7 +186,10 @@ enum nib_admin_op {
 	NIB_ADM_STREAM_CREATE = 3,	/* arg: context, stream, HBM offset, bytes, nargs */
 	NIB_ADM_STREAM_DESTROY = 4,	/* arg: context, stream */
 	NIB_ADM_QUEUE_CREATE = 5,	/* arg: queue, context, DMA of struct nib_ring, entries,
-					 * priority | weight << 8 | vector << 24 */
+					 * priority | weight << 8 | vector << 24, number of its
+					 * first job, packets of that job to skip: both 0 for a
+					 * new queue; after a firmware reboot they go on from
+					 * where nib_queue_status says that it was */
 	NIB_ADM_QUEUE_DESTROY = 6,	/* arg: queue; pending jobs end with NIB_DONE_CANCELLED */
 	NIB_ADM_QUEUE_RESET = 7,	/* arg: queue; as destroy, but the queue stays, empty, and
 					 * job numbers go on from the last one rung */
@@ -232,6 +239,12 @@ struct nib_event {
 };
 NIB_STATIC_ASSERT(sizeof(struct nib_event) == 32, "event");
 
+enum nib_queue_running {
+	NIB_QUEUE_IDLE = 0,		/* no job has started, or none is left */
+	NIB_QUEUE_SUSPENDED = 1,	/* a job waits for its next turn, between packets */
+	NIB_QUEUE_ON_ENGINE = 2,	/* its packet is on the engine */
+};
+
 /**
  * struct nib_queue_status - what a queue is doing; written by the firmware after every packet.
  * @packets: completed since the queue was made; the progress counter.
@@ -239,7 +252,9 @@ NIB_STATIC_ASSERT(sizeof(struct nib_event) == 32, "event");
  * @energy_pj: modelled.
  * @jobs: completed.
  * @seqno: of the running job, or of the last one.
- * @running: 1 while a job of the queue is on the engines or suspended between packets.
+ * @running: enum nib_queue_running.
+ * @job_packets: completed of the job that is running; 0 while none is. While @running is
+ *	NIB_QUEUE_ON_ENGINE, the packet after them may be done in part.
  */
 struct nib_queue_status {
 	__u64 packets;
@@ -248,7 +263,8 @@ struct nib_queue_status {
 	__u64 jobs;
 	__u32 seqno;
 	__u32 running;
-	__u64 zero[3];
+	__u64 job_packets;
+	__u64 zero[2];
 };
 NIB_STATIC_ASSERT(sizeof(struct nib_queue_status) == 64, "queue status");
 
