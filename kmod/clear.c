@@ -91,7 +91,7 @@ int nib_clear_init(struct nib_device *ndev)
 		return -ENOMEM;
 	mutex_init(&clear->lock);
 	ndev->clear = clear;
-	clear->vm = nib_vm_create(ndev);
+	clear->vm = nib_vm_create(ndev, NULL);
 	if (IS_ERR(clear->vm)) {
 		ret = PTR_ERR(clear->vm);
 		clear->vm = NULL;

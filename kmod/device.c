@@ -83,7 +83,7 @@ void nib_device_flush_cleanup(struct nib_device *ndev)
  * @ids: which kind.
  * @count: how many there are.
  *
- * Returns the id, or -EMFILE if there is none left, or -ENOMEM.
+ * Returns the id, or -ENFILE if there is none left, or -ENOMEM.
  */
 int nib_device_alloc_id(struct nib_device *ndev, struct ida *ids, u32 count)
 {
@@ -93,7 +93,7 @@ int nib_device_alloc_id(struct nib_device *ndev, struct ida *ids, u32 count)
 		nib_device_flush_cleanup(ndev);
 		id = ida_alloc_max(ids, count - 1, GFP_KERNEL);
 	}
-	return id == -ENOSPC ? -EMFILE : id;
+	return id == -ENOSPC ? -ENFILE : id;
 }
 
 void nib_device_read_string(struct nib_device *ndev, u32 reg, char *text)
@@ -190,6 +190,9 @@ static int nib_device_init_software(struct nib_device *ndev)
 	nib_watchdog_init(ndev);
 	ida_init(&ndev->context_ids);
 	ida_init(&ndev->queue_ids);
+	ret = nib_users_init(ndev);
+	if (ret)
+		return ret;
 	ret = drmm_mutex_init(drm, &ndev->queues_lock);
 	if (ret)
 		return ret;

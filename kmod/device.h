@@ -19,6 +19,7 @@
 
 #include "ipc.h"
 #include "irq.h"
+#include "limits.h"
 #include "nib_regs.h"
 #include "vram.h"
 
@@ -74,6 +75,9 @@ struct nib_device {
 	struct ida context_ids;
 	/** @queue_ids: queue ids in use. */
 	struct ida queue_ids;
+
+	/** @users: whose clients have it open. */
+	struct nib_users users;
 
 	/** @sched_wq: where the schedulers of queues and VMs run. */
 	struct workqueue_struct *sched_wq;

@@ -5,6 +5,7 @@
  */
 #include <linux/capability.h>
 #include <linux/module.h>
+#include <linux/nospec.h>
 #include <linux/pci.h>
 #include <linux/uaccess.h>
 
@@ -122,6 +123,11 @@ static int nib_drm_open(struct drm_device *drm, struct drm_file *drm_file)
 	if (!file)
 		return -ENOMEM;
 	file->ndev = to_nib_device(drm);
+	file->user = nib_user_get_current(file->ndev);
+	if (IS_ERR(file->user)) {
+		kfree(file);
+		return -ENOMEM;
+	}
 	file->drm_file = drm_file;
 	mutex_init(&file->lock);
 	mutex_init(&file->submit_lock);
@@ -152,6 +158,7 @@ static void nib_drm_postclose(struct drm_device *drm, struct drm_file *drm_file)
 	}
 	xa_destroy(&file->queues);
 	xa_destroy(&file->vms);
+	nib_user_put(&file->user);
 	mutex_destroy(&file->submit_lock);
 	mutex_destroy(&file->lock);
 	kfree(file);
@@ -202,31 +209,41 @@ static void nib_query_memory(struct nib_device *ndev, struct drm_file *drm_file,
 	};
 }
 
+static const u32 nib_query_sizes[] = {
+	[NIB_QUERY_DEVICE] = sizeof(struct nib_device_info),
+	[NIB_QUERY_MEMORY] = sizeof(struct nib_memory_info),
+	[NIB_QUERY_LIMITS] = sizeof(struct nib_limits_info),
+};
+
 static int nib_ioctl_dev_query(struct drm_device *drm, void *data, struct drm_file *drm_file)
 {
 	struct nib_device *ndev = to_nib_device(drm);
+	struct nib_file *file = drm_file->driver_priv;
 	struct nib_dev_query *args = data;
 	u32 user_size = args->size;
-	struct nib_memory_info memory;
-	struct nib_device_info device;
-	int ret = 0, cookie;
+	union {
+		struct nib_device_info device;
+		struct nib_memory_info memory;
+		struct nib_limits_info limits;
+	} answer;
+	int ret, cookie;
 
-	if (args->type != NIB_QUERY_DEVICE && args->type != NIB_QUERY_MEMORY) {
+	if (args->type >= ARRAY_SIZE(nib_query_sizes)) {
 		drm_dbg(drm, "no query %u\n", args->type);
 		return -EINVAL;
 	}
-	args->size = args->type == NIB_QUERY_DEVICE ? sizeof(device) : sizeof(memory);
+	args->size = nib_query_sizes[array_index_nospec(args->type, ARRAY_SIZE(nib_query_sizes))];
 	if (!args->pointer)
 		return 0;
 	if (!drm_dev_enter(drm, &cookie))
 		return -ENODEV;
-	if (args->type == NIB_QUERY_DEVICE) {
-		nib_query_device(ndev, &device);
-		ret = NIB_UOBJ_SET(drm, args->pointer, user_size, device);
-	} else {
-		nib_query_memory(ndev, drm_file, &memory);
-		ret = NIB_UOBJ_SET(drm, args->pointer, user_size, memory);
-	}
+	if (args->type == NIB_QUERY_DEVICE)
+		nib_query_device(ndev, &answer.device);
+	else if (args->type == NIB_QUERY_MEMORY)
+		nib_query_memory(ndev, drm_file, &answer.memory);
+	else
+		nib_user_get_limits(file->user, &answer.limits);
+	ret = nib_uobj_set(drm, args->pointer, user_size, &answer, args->size);
 	drm_dev_exit(cookie);
 	return ret;
 }

@@ -16,6 +16,7 @@
 struct nib_device;
 struct nib_queue;
 struct nib_stream;
+struct nib_user;
 struct nib_vm;
 
 /* What one client may have. */
@@ -26,6 +27,7 @@ struct nib_vm;
  * struct nib_file - a client.
  * @ndev: device.
  * @drm_file: DRM's part.
+ * @user: who opened it. Holds a reference.
  * @lock: protects what @vms and @queues hold against races of create and destroy, @retired, and
  *	nib_vm.queues.
  * @submit_lock: makes the jobs of a queue, and the binds of a VM, have one order.
@@ -36,6 +38,7 @@ struct nib_vm;
 struct nib_file {
 	struct nib_device *ndev;
 	struct drm_file *drm_file;
+	struct nib_user *user;
 	struct mutex lock;		/* see above */
 	struct mutex submit_lock;	/* see above */
 	struct xarray vms;

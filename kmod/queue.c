@@ -306,6 +306,7 @@ static void nib_queue_release_work(struct work_struct *work)
 	drm_sched_entity_destroy(&queue->entity);
 	drm_sched_fini(&queue->sched);
 	mutex_destroy(&queue->hw_lock);
+	nib_user_uncharge(queue->vm->user, NIB_LIMIT_QUEUES);
 	nib_vm_put(&queue->vm);
 	nib_timeline_put(&queue->timeline);
 	kfree(queue);
@@ -429,8 +430,8 @@ static int nib_queue_init_sched(struct nib_queue *queue)
  * @priority: enum nib_priority.
  * @weight: 1..255.
  *
- * Returns the queue, or an ERR_PTR: -EMFILE if the device has no more queues, -ENOMEM, -ENODEV,
- * -EIO.
+ * Returns the queue, or an ERR_PTR: -ENFILE if the device has no more queues, -EDQUOT if the VM's
+ * user may not have more, -ENOMEM, -ENODEV, -EIO.
  */
 struct nib_queue *nib_queue_create(struct nib_vm *vm, u32 priority, u32 weight)
 {
@@ -450,9 +451,12 @@ struct nib_queue *nib_queue_create(struct nib_vm *vm, u32 priority, u32 weight)
 	INIT_WORK(&queue->kill_work, nib_queue_kill_work);
 	INIT_WORK(&queue->release_work, nib_queue_release_work);
 
+	ret = nib_user_charge(vm->user, NIB_LIMIT_QUEUES);
+	if (ret)
+		goto err_free;
 	ret = nib_device_alloc_id(ndev, &ndev->queue_ids, ndev->num_queues);
 	if (ret < 0)
-		goto err_free;
+		goto err_user;
 	queue->hw_id = ret;
 	queue->timeline = nib_timeline_create("queue", queue->hw_id);
 	if (!queue->timeline) {
@@ -479,6 +483,8 @@ err_timeline:
 	nib_timeline_put(&queue->timeline);
 err_id:
 	ida_free(&ndev->queue_ids, queue->hw_id);
+err_user:
+	nib_user_uncharge(vm->user, NIB_LIMIT_QUEUES);
 err_free:
 	mutex_destroy(&queue->hw_lock);
 	kfree(queue);

@@ -26,6 +26,7 @@ static void nib_stream_release_work(struct work_struct *work)
 	/* The id was only reserved since its handle was closed. */
 	xa_erase(&vm->streams, stream->id);
 	nib_hbm_range_free(vm->ndev, &stream->range);
+	nib_user_uncharge(vm->user, NIB_LIMIT_STREAMS);
 	kfree(stream);
 	nib_vm_put(&vm);
 }
@@ -96,8 +97,8 @@ static int nib_stream_publish(struct nib_stream *stream)
  * @bytes: its size.
  * @nargs: arguments that it needs.
  *
- * Returns the stream, which the caller puts, or an ERR_PTR: -EMFILE if there are too many, -ENOENT
- * if the VM is closed, -ENOSPC, -ENOMEM, -ENODEV, -EIO.
+ * Returns the stream, which the caller puts, or an ERR_PTR: -EMFILE if the VM has too many, -EDQUOT
+ * if its user has, -ENOENT if the VM is closed, -ENOSPC, -ENOMEM, -ENODEV, -EIO.
  */
 struct nib_stream *nib_stream_create(struct nib_vm *vm, const u64 *data, u32 bytes, u32 nargs)
 {
@@ -110,9 +111,12 @@ struct nib_stream *nib_stream_create(struct nib_vm *vm, const u64 *data, u32 byt
 	kref_init(&stream->ref);
 	INIT_WORK(&stream->release_work, nib_stream_release_work);
 	stream->nargs = nargs;
-	ret = nib_hbm_range_alloc(ndev, bytes, &stream->range);
+	ret = nib_user_charge(vm->user, NIB_LIMIT_STREAMS);
 	if (ret)
 		goto err_free;
+	ret = nib_hbm_range_alloc(ndev, bytes, &stream->range);
+	if (ret)
+		goto err_user;
 	ret = nib_stream_alloc_id(vm, &stream->id);
 	if (ret)
 		goto err_range;
@@ -132,6 +136,8 @@ err_id:
 	xa_erase(&vm->streams, stream->id);
 err_range:
 	nib_hbm_range_free(ndev, &stream->range);
+err_user:
+	nib_user_uncharge(vm->user, NIB_LIMIT_STREAMS);
 err_free:
 	kfree(stream);
 	return ERR_PTR(ret);

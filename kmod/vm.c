@@ -323,6 +323,8 @@ static void nib_vm_release_work(struct work_struct *work)
 	nib_vm_clear(vm);
 	ida_free(&ndev->context_ids, vm->context);
 	xa_destroy(&vm->streams);
+	nib_user_uncharge(vm->user, NIB_LIMIT_CONTEXTS);
+	nib_user_put(&vm->user);
 	drm_gpuvm_put(&vm->gpuvm);
 	nib_timeline_put(&timeline);
 	drm_dev_put(&ndev->drm);
@@ -389,11 +391,12 @@ static int nib_vm_init_gpuvm(struct nib_vm *vm)
 /**
  * nib_vm_create - make an address space. Paired with nib_vm_close().
  * @ndev: device.
+ * @user: whose it is, or NULL.
  *
- * Returns the VM or an ERR_PTR: -EMFILE if the device has no more contexts, -ENOSPC, -ENOMEM,
- * -ENODEV, -EIO.
+ * Returns the VM or an ERR_PTR: -ENFILE if the device has no more contexts, -EDQUOT if the user
+ * may not have more, -ENOSPC, -ENOMEM, -ENODEV, -EIO.
  */
-struct nib_vm *nib_vm_create(struct nib_device *ndev)
+struct nib_vm *nib_vm_create(struct nib_device *ndev, struct nib_user *user)
 {
 	struct nib_vm *vm = kzalloc_obj(*vm);
 	int ret;
@@ -404,9 +407,13 @@ struct nib_vm *nib_vm_create(struct nib_device *ndev)
 	vm->ndev = ndev;
 	xa_init_flags(&vm->streams, XA_FLAGS_ALLOC);
 	INIT_WORK(&vm->release_work, nib_vm_release_work);
+	ret = nib_user_charge(user, NIB_LIMIT_CONTEXTS);
+	if (ret)
+		goto err_free;
+	vm->user = nib_user_get(user);
 	ret = nib_device_alloc_id(ndev, &ndev->context_ids, ndev->num_contexts);
 	if (ret < 0)
-		goto err_free;
+		goto err_user;
 	vm->context = ret;
 	vm->timeline = nib_timeline_create("vm", vm->context);
 	if (!vm->timeline) {
@@ -434,6 +441,9 @@ err_timeline:
 	nib_timeline_put(&vm->timeline);
 err_id:
 	ida_free(&ndev->context_ids, vm->context);
+err_user:
+	nib_user_uncharge(user, NIB_LIMIT_CONTEXTS);
+	nib_user_put(&vm->user);
 err_free:
 	kfree(vm);
 	return ERR_PTR(ret);
@@ -611,7 +621,7 @@ int nib_ioctl_vm_create(struct drm_device *drm, void *data, struct drm_file *drm
 		ret = ret == -EBUSY ? -EMFILE : ret;
 		goto out;
 	}
-	vm = nib_vm_create(file->ndev);
+	vm = nib_vm_create(file->ndev, file->user);
 	if (IS_ERR(vm)) {
 		xa_erase(&file->vms, args->vm_id);
 		ret = PTR_ERR(vm);

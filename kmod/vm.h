@@ -17,6 +17,7 @@
 #include "nib_isa.h"
 
 struct nib_device;
+struct nib_user;
 
 /* User virtual addresses. The first 64 KiB stay unmapped, so that null pointers fault. */
 #define NIB_VA_START	0x10000ull
@@ -34,6 +35,7 @@ struct nib_device;
  * @gpuvm: what is mapped. Changed by binds only, and those run one after the other.
  * @ref: see above.
  * @ndev: device. Holds a reference on its DRM device.
+ * @user: whose it is; NULL for the driver's own. Holds a reference.
  * @context: id of the device.
  * @mmu: page table, in step with @gpuvm.
  * @timeline: timeline of the binds' fences.
@@ -48,6 +50,7 @@ struct nib_vm {
 	struct drm_gpuvm gpuvm;
 	struct kref ref;
 	struct nib_device *ndev;
+	struct nib_user *user;
 	u32 context;
 	struct nib_mmu mmu;
 	struct nib_timeline *timeline;
@@ -59,7 +62,7 @@ struct nib_vm {
 	struct work_struct release_work;
 };
 
-struct nib_vm *nib_vm_create(struct nib_device *ndev);
+struct nib_vm *nib_vm_create(struct nib_device *ndev, struct nib_user *user);
 struct nib_vm *nib_vm_get(struct nib_vm *vm);
 void nib_vm_put(struct nib_vm **vm);
 void nib_vm_close(struct nib_vm *vm);

@@ -24,7 +24,7 @@
  *	EBUSY	 the object is still in use
  *	EMFILE	 the client is at its limit of VMs, queues or streams
  *	EDQUOT	 the user (uid) is at the limit for all of his clients: see NIB_QUERY_LIMITS
- *	ENFILE	 the device has no more contexts, queues or streams
+ *	ENFILE	 the device has no more contexts or queues
  *	EACCES	 a priority that this client may not use
  *	EFAULT	 a pointer of the caller's is bad
  *	ECANCELED the queue is dead: see NIB_QUEUE_GET_STATE

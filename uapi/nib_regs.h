@@ -270,7 +270,7 @@ NIB_STATIC_ASSERT(sizeof(struct nib_queue_status) == 64, "queue status");
 
 #define NIB_ADMIN_SLOTS		64u
 #define NIB_EVENTS		256u
-#define NIB_MAX_QUEUES		1024u
+#define NIB_MAX_QUEUES		1536u
 #define NIB_MAX_CONTEXTS	256u
 #define NIB_MAX_STREAMS		4096u	/* of one context */
 
@@ -287,7 +287,7 @@ struct nib_ctrl {
 	__u64 zero[7];
 	struct nib_queue_status queues[NIB_MAX_QUEUES];
 };
-NIB_STATIC_ASSERT(sizeof(struct nib_ctrl) == 4096 + 8192 + 64 + 65536, "control page");
+NIB_STATIC_ASSERT(sizeof(struct nib_ctrl) == 4096 + 8192 + 64 + 98304, "control page");
 
 /* --- Queues --- */
 
