@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Queues of several clients share the engine by weight, in the device's own time: equal ones within
+ * 5 %, 3:1 and longer scales within 10 %; and the engine never idles while one of them has work.
+ *
+ * All jobs are in the rings before the first one starts, behind a semaphore. Shares are counted
+ * from when the last queue has started to when the first one has finished, by the records that jobs
+ * leave behind.
+ */
+#include "guest.h"
+
+#define QUEUES	4
+#define JOBS	120u
+#define VA_DATA	0x100000000ull
+#define VA_STAT	0x200000000ull
+#define VA_GATE	0x300000000ull
+#define DATA	(4 * MIB)
+
+struct client {
+	struct guest g;
+	const struct nib_completion *stats;
+	uint32_t queue;
+	uint32_t stream;
+};
+
+static uint32_t queue_weighted(int fd, uint32_t vm, uint32_t weight)
+{
+	/* The shortest turns that there are. */
+	struct nib_queue_create args = {
+		.vm_id = vm, .priority = NIB_PRIORITY_REALTIME, .weight = weight,
+	};
+
+	OK(nib_ioctl(fd, DRM_IOCTL_NIB_QUEUE_CREATE, &args));
+	return args.queue_id;
+}
+
+static void client_begin(struct client *c, uint32_t weight)
+{
+	struct stream s = { 0 };
+	uint32_t stats;
+	int i;
+
+	c->g = guest_begin();
+	guest_buffer(&c->g, VA_DATA, DATA, NIB_BO_HBM);
+	OK(bo_create(c->g.fd, JOBS * 4096, NIB_BO_HOST, &stats));
+	OK(vm_map(c->g.fd, c->g.vm, stats, 0, VA_STAT, JOBS * 4096, 0));
+	c->stats = (void *)bo_map(c->g.fd, stats, JOBS * 4096);
+	c->queue = queue_weighted(c->g.fd, c->g.vm, weight);
+	for (i = 0; i < 4; i++)
+		packet_fill(&s, VA_DATA, DATA / 4, (uint32_t)i);
+	packet_end(&s);
+	c->stream = stream_create(c->g.fd, c->g.vm, &s);
+}
+
+static const struct nib_completion *record(const struct client *c, uint32_t job)
+{
+	return (const void *)((const char *)c->stats + job * 4096ull);
+}
+
+/* Every job of the client, behind @gate; @done is signalled by the last one. */
+static void client_submit(struct client *c, int gate_file, uint32_t *done)
+{
+	struct nib_job jobs[JOBS] = { 0 };
+	struct nib_sync_op wait = { 0 }, signal = { .flags = NIB_SYNC_SIGNAL };
+	uint32_t i;
+
+	CHECK(!drmSyncobjFDToHandle(c->g.fd, gate_file, &wait.handle));
+	*done = signal.handle = syncobj(c->g.fd);
+	for (i = 0; i < JOBS; i++)
+		jobs[i] = (struct nib_job){
+			.queue_id = c->queue, .stream_id = c->stream,
+			.stats_va = VA_STAT + i * 4096,
+		};
+	jobs[0].syncs = (struct nib_obj_array)NIB_OBJ_ARRAY(1, &wait);
+	jobs[JOBS - 1].syncs = (struct nib_obj_array)NIB_OBJ_ARRAY(1, &signal);
+	OK(submit_jobs(c->g.fd, jobs, JOBS));
+}
+
+/* Runs all clients at once. */
+static void race(struct client *clients, unsigned int count)
+{
+	struct guest g = guest_begin();
+	uint32_t *gate = guest_buffer(&g, VA_GATE, 4096, NIB_BO_HOST);
+	uint32_t opened = syncobj(g.fd), kick, done[QUEUES], i;
+	struct stream s = { 0 };
+	int file;
+
+	packet_sem(&s, VA_GATE, 1, NIB_SEM_WAIT_GE);
+	packet_end(&s);
+	OK(submit(g.fd, g.queue, stream_create(g.fd, g.vm, &s), opened));
+	CHECK(!drmSyncobjHandleToFD(g.fd, opened, &file));
+	for (i = 0; i < count; i++)
+		client_submit(&clients[i], file, &done[i]);
+	close(file);
+	__atomic_store_n(gate, 1, __ATOMIC_RELEASE);
+	/* A doorbell makes the firmware look at the semaphore again. */
+	OK(queue_create(g.fd, g.vm, NIB_PRIORITY_NORMAL, &kick));
+	s.count = 0;
+	packet_end(&s);
+	OK(run_stream(g.fd, g.vm, kick, &s));
+	for (i = 0; i < count; i++)
+		OK(syncobj_wait(clients[i].g.fd, done[i], 120000));
+	close(g.fd);
+}
+
+static void check_shares(const struct client *clients, const uint32_t *weights, unsigned int count,
+			 double tolerance)
+{
+	uint64_t begin = 0, end = UINT64_MAX;
+	double ran[QUEUES] = { 0 }, total = 0, weight = 0;
+	unsigned int i;
+	uint32_t k;
+
+	for (i = 0; i < count; i++) {
+		if (record(&clients[i], 0)->start_ns > begin)
+			begin = record(&clients[i], 0)->start_ns;
+		if (record(&clients[i], JOBS - 1)->end_ns < end)
+			end = record(&clients[i], JOBS - 1)->end_ns;
+		weight += weights[i];
+	}
+	CHECK(begin < end);
+	for (i = 0; i < count; i++) {
+		for (k = 0; k < JOBS; k++) {
+			const struct nib_completion *r = record(&clients[i], k);
+
+			EQUAL(r->status, NIB_DONE_OK);
+			if (r->end_ns > begin && r->end_ns <= end)
+				ran[i] += (double)r->cycles;
+		}
+		total += ran[i];
+	}
+	for (i = 0; i < count; i++) {
+		double share = ran[i] / total, want = weights[i] / weight;
+
+		printf("weight %u: %.1f %% of the time, %.1f %% asked\n", weights[i], 100 * share,
+		       100 * want);
+		if (share < want * (1 - tolerance) || share > want * (1 + tolerance))
+			FAIL("off by more than %.0f %%", 100 * tolerance);
+	}
+}
+
+/* From the first start to the last end there was always work, so there must be no gap. */
+static void check_busy(const struct client *clients, unsigned int count)
+{
+	uint64_t begin = UINT64_MAX, end = 0, ran = 0;
+	unsigned int i;
+
+	for (i = 0; i < count; i++) {
+		const struct nib_completion *first = record(&clients[i], 0);
+		const struct nib_completion *last = record(&clients[i], JOBS - 1);
+
+		begin = first->start_ns < begin ? first->start_ns : begin;
+		end = last->end_ns > end ? last->end_ns : end;
+		ran += queue_state(clients[i].g.fd, clients[i].queue).run_ns;
+	}
+	printf("busy %.2f %% of the time with work waiting\n",
+	       100.0 * (double)ran / (double)(end - begin));
+	CHECK(ran >= (end - begin) / 100 * 99);
+}
+
+static void share(const uint32_t *weights, unsigned int count, double tolerance)
+{
+	struct client clients[QUEUES] = { 0 };
+	unsigned int i;
+
+	for (i = 0; i < count; i++)
+		client_begin(&clients[i], weights[i]);
+	race(clients, count);
+	check_shares(clients, weights, count, tolerance);
+	check_busy(clients, count);
+	for (i = 0; i < count; i++)
+		close(clients[i].g.fd);
+}
+
+int main(void)
+{
+	int fd = guest_open();
+
+	if (!(query_device(fd).priorities & 1u << NIB_PRIORITY_REALTIME))
+		SKIP("needs CAP_SYS_NICE");
+	close(fd);
+	share((const uint32_t[]){ 16, 16 }, 2, 0.05);
+	share((const uint32_t[]){ 48, 16 }, 2, 0.10);
+	share((const uint32_t[]){ 40, 80, 120, 160 }, 4, 0.10);
+	return 0;
+}
