@@ -68,6 +68,7 @@ static const struct field fields[] = {
 	F("overhead.packet_cycles", FIELD_U32, packet_cycles, 0, 1e9, 1),
 	F("overhead.job_cycles", FIELD_U32, job_cycles, 0, 1e9, 1),
 	F("power.static_mw", FIELD_U64, static_mw, 0, 1e8, 1),
+	F("power.sleep_mw", FIELD_U64, sleep_mw, 0, 1e8, 1),
 	F("power.ambient_mc", FIELD_U32, ambient_mc, 0, 150000, 1),
 	F("power.mc_per_w", FIELD_U32, mc_per_w, 0, 1e6, 1),
 	F("power.time_constant_ms", FIELD_U32, thermal_ms, 1, 1e9, 1),

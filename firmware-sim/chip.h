@@ -43,6 +43,7 @@ struct nib_chip_memory {
  * @attention_rows: adjacent query rows of a sequence that share one pass over its K/V pages.
  * @packet_cycles: fixed cost of a packet.
  * @job_cycles: fixed cost of a job.
+ * @static_mw: what it draws in D0 whatever it does; @sleep_mw: in D3hot, memories in self-refresh.
  * @mc_per_w: how many millidegrees a watt heats the die above ambient.
  */
 struct nib_chip {
@@ -64,6 +65,7 @@ struct nib_chip {
 	uint32_t packet_cycles;
 	uint32_t job_cycles;
 	uint64_t static_mw;
+	uint64_t sleep_mw;
 	uint32_t ambient_mc;
 	uint32_t mc_per_w;
 	uint32_t thermal_ms;

@@ -147,6 +147,7 @@ void nib_device_function_reset(struct nib_device *device)
 	uint32_t count = device->hw.regs.reset_count;
 
 	nib_fw_forget(&device->fw);
+	device->suspending = false;
 	device->fw.interrupts = 0;
 	memset(&device->hw.regs, 0, sizeof(device->hw.regs));
 	device->hw.regs.reset_count = count + 1;
@@ -162,6 +163,35 @@ void nib_device_reset(struct nib_device *device)
 	pthread_mutex_lock(&device->lock);
 	nib_device_stop(device, NIB_HANG_FUNCTION);
 	nib_device_function_reset(device);
+	nib_device_release(device);
+	pthread_mutex_unlock(&device->lock);
+	pthread_mutex_unlock(&device->control);
+}
+
+void nib_device_power_cycle(struct nib_device *device)
+{
+	pthread_mutex_lock(&device->control);
+	pthread_mutex_lock(&device->lock);
+	nib_device_stop(device, NIB_HANG_FUNCTION);
+	nib_device_function_reset(device);
+	nib_hw_memories_lose(&device->hw);
+	nib_device_release(device);
+	pthread_mutex_unlock(&device->lock);
+	pthread_mutex_unlock(&device->control);
+}
+
+void nib_device_set_power(struct nib_device *device, bool on)
+{
+	pthread_mutex_lock(&device->control);
+	pthread_mutex_lock(&device->lock);
+	nib_device_stop(device, NIB_HANG_FUNCTION);
+	if (!on && nib_fw_alive(&device->fw))
+		nib_hw_log(&device->hw, 4, "powered down with firmware running");
+	if (!on && device->hw.regs.fw_state != NIB_FW_OFF)
+		nib_fw_halt(&device->fw);
+	if (!on)
+		nib_meter_idle(&device->hw, nib_host_ns());
+	nib_meter_sleep(&device->hw, !on, nib_host_ns());
 	nib_device_release(device);
 	pthread_mutex_unlock(&device->lock);
 	pthread_mutex_unlock(&device->control);
@@ -289,6 +319,11 @@ static void device_execute(struct nib_device *device)
 	device->busy = false;
 	pthread_cond_broadcast(&device->changed);
 	nib_fw_retire(&device->fw, &device->command, &device->result);
+	if (device->suspending) {
+		device->suspending = false;
+		if (nib_fw_alive(&device->fw))
+			nib_fw_halt(&device->fw);
+	}
 }
 
 unsigned int nib_device_run(struct nib_device *device, unsigned int packets)

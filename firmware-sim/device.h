@@ -29,6 +29,7 @@ struct nib_deferred_write {
  * @parked: it waits at a safe point.
  * @abort: it must not go on.
  * @hold: while not 0, no packet starts, and one that executes parks at its next safe point.
+ * @suspending: the firmware halts when the packet on the engine has ended.
  * @quiesced: nesting of nib_device_quiesce().
  * @latch_offset, @latch_value: upper half of the 64-bit register that was read last.
  */
@@ -42,6 +43,7 @@ struct nib_device {
 	bool busy;
 	bool parked;
 	bool abort;
+	bool suspending;
 	unsigned int hold;
 	unsigned int quiesced;
 	uint64_t latch_offset;

@@ -110,6 +110,7 @@ void nib_arena_destroy(struct nib_arena *arena);
  * @busy_ps: time with work running, picoseconds.
  * @idle_ns: time without, up to @idle_since.
  * @idle_since: host clock when the device fell idle; 0 while it is busy.
+ * @asleep: in D3hot: idle time costs the chip's sleep power.
  * @energy_pj: below a microjoule; whole ones are in @energy_uj.
  * @last_ns: clock of the last reading of power; with @last_uj, @last_mw.
  * @heat_ns: clock of @temp_mc; @heat_uj the energy meter then.
@@ -118,6 +119,7 @@ struct nib_meter {
 	uint64_t busy_ps;
 	uint64_t idle_ns;
 	uint64_t idle_since;
+	bool asleep;
 	uint64_t energy_uj;
 	uint64_t energy_pj;
 	uint64_t static_ns;
@@ -193,6 +195,8 @@ struct nib_hw {
 int nib_hw_init(struct nib_hw *hw, const struct nib_device_config *config, char *error,
 		size_t error_bytes);
 void nib_hw_destroy(struct nib_hw *hw);
+/* What the loss of power leaves of HBM and SRAM. */
+void nib_hw_memories_lose(struct nib_hw *hw);
 void nib_hw_log(struct nib_hw *hw, int level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
@@ -265,6 +269,7 @@ void nib_meter_init(struct nib_hw *hw, uint64_t host_ns);
 void nib_meter_book(struct nib_hw *hw, const struct nib_engine_result *result);
 void nib_meter_busy(struct nib_hw *hw, uint64_t host_ns);
 void nib_meter_idle(struct nib_hw *hw, uint64_t host_ns);
+void nib_meter_sleep(struct nib_hw *hw, bool asleep, uint64_t host_ns);
 uint64_t nib_meter_clock_ns(const struct nib_hw *hw, uint64_t host_ns);
 uint64_t nib_meter_energy_uj(struct nib_hw *hw, uint64_t host_ns);
 uint32_t nib_meter_power_mw(struct nib_hw *hw, uint64_t host_ns);

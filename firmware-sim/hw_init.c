@@ -95,6 +95,15 @@ int nib_hw_init(struct nib_hw *hw, const struct nib_device_config *config, char 
 	return 0;
 }
 
+void nib_hw_memories_lose(struct nib_hw *hw)
+{
+	/* Zeros are as good as anything, and give the pages back. Mappings of the file stay. */
+	if (fallocate(hw->hbm_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+		      (off_t)hw->chip.mem[NIB_MEM_HBM].bytes))
+		nib_hw_log(hw, 4, "HBM keeps its contents: errno %d", errno);
+	madvise(hw->sram, hw->chip.mem[NIB_MEM_SRAM].bytes, MADV_DONTNEED);
+}
+
 void nib_hw_destroy(struct nib_hw *hw)
 {
 	nib_pool_destroy(hw->pool);

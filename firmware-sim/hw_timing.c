@@ -161,6 +161,11 @@ uint64_t nib_meter_clock_ns(const struct nib_hw *hw, uint64_t host_ns)
 	return hw->meter.busy_ps / 1000 + meter_idle_ns(&hw->meter, host_ns);
 }
 
+static uint64_t meter_idle_mw(const struct nib_hw *hw)
+{
+	return hw->meter.asleep ? hw->chip.sleep_mw : hw->chip.static_mw;
+}
+
 uint64_t nib_meter_energy_uj(struct nib_hw *hw, uint64_t host_ns)
 {
 	struct nib_meter *m = &hw->meter;
@@ -168,10 +173,18 @@ uint64_t nib_meter_energy_uj(struct nib_hw *hw, uint64_t host_ns)
 
 	/* Idle time costs static power; busy time has paid for its own already. */
 	if (idle > m->static_ns) {
-		meter_energy_add(m, (u128)hw->chip.static_mw * (idle - m->static_ns));
+		meter_energy_add(m, (u128)meter_idle_mw(hw) * (idle - m->static_ns));
 		m->static_ns = idle;
 	}
 	return m->energy_uj;
+}
+
+/* Goes to D3hot, or comes back. The device is idle. */
+void nib_meter_sleep(struct nib_hw *hw, bool asleep, uint64_t host_ns)
+{
+	/* What has passed so far is paid for at the old price. */
+	nib_meter_energy_uj(hw, host_ns);
+	hw->meter.asleep = asleep;
 }
 
 /* Mean power between two readings, in milliwatts: microjoules per nanosecond, times 10^6. */

@@ -95,6 +95,16 @@ bool nib_device_blocked(struct nib_device *device);
 void nib_device_reset(struct nib_device *device);
 
 /*
+ * D0 or D3hot, from configuration space. In D3hot the control processor is off: firmware that was
+ * not halted before is lost, with its queues. HBM and SRAM refresh themselves and keep what they
+ * hold; counters go on. The host must not pass on BAR accesses.
+ */
+void nib_device_set_power(struct nib_device *device, bool on);
+
+/* Power is lost and comes back (D3cold, a sleeping machine): a reset that memories do not survive. */
+void nib_device_power_cycle(struct nib_device *device);
+
+/*
  * Between quiesce and resume no packet executes and the device holds no pointer into host memory:
  * the moment to change DMA mappings.
  */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Configuration space, BAR words and MSI-X of the function. Register numbers are those of the PCI
- * specification as <linux/pci_regs.h> spells them.
+ * Configuration space, power states, BAR words and MSI-X of the function. Register numbers are those
+ * of the PCI specification as <linux/pci_regs.h> spells them.
  */
 #include <linux/pci_regs.h>
 #include <string.h>
@@ -113,6 +113,33 @@ void nib_pci_init(struct nib_pci *pci, struct nib_device *device)
 	config_init(pci);
 }
 
+static unsigned int power_state(const struct nib_pci *pci)
+{
+	return pci->config[CAP_PM + PCI_PM_CTRL] & PCI_PM_CTRL_STATE_MASK;
+}
+
+bool nib_pci_is_awake(const struct nib_pci *pci)
+{
+	return power_state(pci) == 0;
+}
+
+bool nib_pci_is_master(const struct nib_pci *pci)
+{
+	return atomic_load(&pci->master);
+}
+
+/* Takes over what configuration space says; whoever was told yes has finished when it returns. */
+static void nib_pci_update_master(struct nib_pci *pci)
+{
+	bool master = (pci->config[PCI_COMMAND] & PCI_COMMAND_MASTER) && nib_pci_is_awake(pci);
+
+	if (master == nib_pci_is_master(pci))
+		return;
+	nib_device_quiesce(pci->device);
+	atomic_store(&pci->master, master);
+	nib_device_resume(pci->device);
+}
+
 void nib_pci_destroy(struct nib_pci *pci)
 {
 	for (unsigned int i = 0; i < NIB_MSIX_VECTORS; i++)
@@ -120,13 +147,28 @@ void nib_pci_destroy(struct nib_pci *pci)
 	pthread_mutex_destroy(&pci->lock);
 }
 
-void nib_pci_reset(struct nib_pci *pci)
+static void pci_reset(struct nib_pci *pci, void (*reset)(struct nib_device *device))
 {
+	bool slept = !nib_pci_is_awake(pci);
+
 	config_init(pci);
+	nib_pci_update_master(pci);
 	pthread_mutex_lock(&pci->lock);
 	pci->pending = 0;
 	pthread_mutex_unlock(&pci->lock);
-	nib_device_reset(pci->device);
+	if (slept)
+		nib_device_set_power(pci->device, true);
+	reset(pci->device);
+}
+
+void nib_pci_reset(struct nib_pci *pci)
+{
+	pci_reset(pci, nib_device_reset);
+}
+
+void nib_pci_power_cycle(struct nib_pci *pci)
+{
+	pci_reset(pci, nib_device_power_cycle);
 }
 
 /* --- Configuration space --- */
@@ -136,10 +178,26 @@ void nib_pci_config_read(const struct nib_pci *pci, uint64_t offset, void *data,
 	memcpy(data, pci->config + offset, bytes);
 }
 
+/* Only D0 and D3hot are there; a write of another state changes nothing. */
+static void update_power(struct nib_pci *pci, unsigned int before)
+{
+	unsigned int now = power_state(pci);
+
+	if (now == before)
+		return;
+	if (now && now != 3) {
+		pci->config[CAP_PM + PCI_PM_CTRL] &= (uint8_t)~PCI_PM_CTRL_STATE_MASK;
+		pci->config[CAP_PM + PCI_PM_CTRL] |= (uint8_t)before;
+		return;
+	}
+	nib_device_set_power(pci->device, !now);
+}
+
 void nib_pci_config_write(struct nib_pci *pci, uint64_t offset, const void *data, size_t bytes)
 {
 	/* A function-level reset keeps nothing of what the driver had set up. */
 	const unsigned int flr = CAP_EXP + PCI_EXP_DEVCTL + 1;
+	unsigned int power = power_state(pci);
 	const uint8_t *from = data;
 	bool reset = false;
 
@@ -151,6 +209,8 @@ void nib_pci_config_write(struct nib_pci *pci, uint64_t offset, const void *data
 		pci->config[offset + i] = (uint8_t)((pci->config[offset + i] & ~mask) |
 						    (from[i] & mask));
 	}
+	update_power(pci, power);
+	nib_pci_update_master(pci);
 	if (reset)
 		nib_pci_reset(pci);
 }
@@ -205,6 +265,10 @@ void nib_pci_bar_read(struct nib_pci *pci, unsigned int bar, uint64_t offset, vo
 	unsigned int n;
 	uint64_t value;
 
+	if (!nib_pci_is_awake(pci)) {
+		memset(data, 0xff, bytes);
+		return;
+	}
 	for (; bytes; offset += n, to += n, bytes -= n) {
 		n = word_bytes(offset, bytes);
 		if (is_msix(bar, offset)) {
@@ -223,6 +287,8 @@ void nib_pci_bar_write(struct nib_pci *pci, unsigned int bar, uint64_t offset, c
 	unsigned int n;
 	uint64_t value;
 
+	if (!nib_pci_is_awake(pci))
+		return;
 	for (; bytes; offset += n, from += n, bytes -= n) {
 		n = word_bytes(offset, bytes);
 		if (is_msix(bar, offset)) {

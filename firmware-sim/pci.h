@@ -7,6 +7,7 @@
 #define NIB_PCI_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,6 +22,8 @@
  * @config: configuration space.
  * @writable: which of its bits a write changes.
  * @table: MSI-X table, for clients that do not keep it themselves.
+ * @master: it may write to and read from host memory, interrupts included: bus mastering is on, in
+ *	D0. Changed only while the device is quiesced.
  * @lock: protects what follows, which the executing thread uses to raise interrupts.
  * @event: eventfd by vector, or -1.
  * @masked: bit per vector that its client has masked.
@@ -32,6 +35,7 @@ struct nib_pci {
 	uint8_t config[NIB_PCI_CONFIG_BYTES];
 	uint8_t writable[NIB_PCI_CONFIG_BYTES];
 	uint8_t table[NIB_MSIX_VECTORS * 16];
+	atomic_bool master;
 	pthread_mutex_t lock;
 	int event[NIB_MSIX_VECTORS];
 	uint32_t masked;
@@ -40,8 +44,12 @@ struct nib_pci {
 
 void nib_pci_init(struct nib_pci *pci, struct nib_device *device);
 void nib_pci_destroy(struct nib_pci *pci);
-/* As power-on, interrupts of the client stay wired. */
+/* As power-on, interrupts of the client stay wired. Memories keep what they hold. */
 void nib_pci_reset(struct nib_pci *pci);
+/* The machine was switched off and on, or slept: as above, and memories are lost. */
+void nib_pci_power_cycle(struct nib_pci *pci);
+/* True while the function may use the bus of its own accord. Any thread. */
+bool nib_pci_is_master(const struct nib_pci *pci);
 
 uint64_t nib_pci_bar_bytes(const struct nib_pci *pci, unsigned int bar);
 
@@ -49,7 +57,11 @@ uint64_t nib_pci_bar_bytes(const struct nib_pci *pci, unsigned int bar);
 void nib_pci_config_read(const struct nib_pci *pci, uint64_t offset, void *data, size_t bytes);
 void nib_pci_config_write(struct nib_pci *pci, uint64_t offset, const void *data, size_t bytes);
 
-/* Any offset and length within BAR0 or BAR2, taken apart into aligned words. */
+/*
+ * Any offset and length within BAR0 or BAR2, taken apart into aligned words. In D3hot there is
+ * nothing behind any BAR: reads give all ones.
+ */
+bool nib_pci_is_awake(const struct nib_pci *pci);
 void nib_pci_bar_read(struct nib_pci *pci, unsigned int bar, uint64_t offset, void *data,
 		      size_t bytes);
 void nib_pci_bar_write(struct nib_pci *pci, unsigned int bar, uint64_t offset, const void *data,

@@ -133,6 +133,13 @@ static void write_fw_command(struct nib_device *device, uint32_t command)
 {
 	bool alive = nib_fw_alive(&device->fw);
 
+	if (command == NIB_FW_SUSPEND && alive) {
+		if (device->busy)
+			device->suspending = true;
+		else
+			nib_fw_halt(&device->fw);
+		return;
+	}
 	/* Nothing may be disturbed by a command that will be refused. */
 	if ((command != NIB_FW_BOOT || alive) && command != NIB_FW_HALT) {
 		device->hw.regs.fw_error = NIB_FW_ERR_STATE;

@@ -77,6 +77,14 @@ static void answer(struct request *r, const void *from, size_t bytes)
 	r->answer_bytes += bytes;
 }
 
+static void host_log(void *host, int level, const char *line)
+{
+	struct nib_vfio_user *s = host;
+
+	if (s->config.log)
+		s->config.log(s->config.arg, level, line);
+}
+
 /* --- DMA --- */
 
 /* Index of the first map that ends after @address. */
@@ -100,6 +108,10 @@ static void *host_dma(void *host, uint64_t address, size_t bytes, bool write)
 	unsigned int i = dma_find(s, address);
 	const struct dma_map *map = &s->maps[i];
 
+	if (!nib_pci_is_master(&s->pci)) {
+		host_log(host, 4, "DMA while bus mastering is off");
+		return NULL;
+	}
 	if (i == s->num_maps || address < map->address || !map->at ||
 	    bytes > map->bytes - (address - map->address) || (write ? !map->write : !map->read))
 		return NULL;
@@ -427,7 +439,7 @@ static int handle_region_read(struct request *r)
 	to = r->answer + r->answer_bytes;
 	if (a.region == VFIO_PCI_CONFIG_REGION_INDEX)
 		nib_pci_config_read(&s->pci, a.offset, to, a.count);
-	else if (a.region == NIB_BAR_HBM)
+	else if (a.region == NIB_BAR_HBM && nib_pci_is_awake(&s->pci))
 		memcpy(to, (uint8_t *)nib_device_window(s->device, NULL, NULL) + a.offset,
 		       a.count);
 	else
@@ -451,7 +463,7 @@ static int handle_region_write(struct request *r)
 		return err;
 	if (a.region == VFIO_PCI_CONFIG_REGION_INDEX)
 		nib_pci_config_write(&s->pci, a.offset, from, a.count);
-	else if (a.region == NIB_BAR_HBM)
+	else if (a.region == NIB_BAR_HBM && nib_pci_is_awake(&s->pci))
 		memcpy((uint8_t *)nib_device_window(s->device, NULL, NULL) + a.offset, from,
 		       a.count);
 	else
@@ -486,7 +498,7 @@ static int dispatch(struct request *r, uint16_t command)
 	case VFIO_USER_REGION_WRITE:
 		return handle_region_write(r);
 	case VFIO_USER_DEVICE_RESET:
-		nib_pci_reset(&r->server->pci);
+		nib_pci_power_cycle(&r->server->pci);
 		return 0;
 	default:
 		return -ENOTSUP;
@@ -545,7 +557,9 @@ static void host_irq(void *host, unsigned int vector)
 {
 	struct nib_vfio_user *s = host;
 
-	nib_pci_interrupt(&s->pci, vector);
+	/* An interrupt is a write like any other. */
+	if (nib_pci_is_master(&s->pci))
+		nib_pci_interrupt(&s->pci, vector);
 }
 
 static void host_kick(void *host)
@@ -554,14 +568,6 @@ static void host_kick(void *host)
 
 	if (s->config.kick)
 		s->config.kick(s->config.arg);
-}
-
-static void host_log(void *host, int level, const char *line)
-{
-	struct nib_vfio_user *s = host;
-
-	if (s->config.log)
-		s->config.log(s->config.arg, level, line);
 }
 
 int nib_vfio_user_create(const struct nib_vfio_config *config, char *error, size_t error_bytes,

@@ -157,6 +157,11 @@ NIB_STATIC_ASSERT(sizeof(struct nib_fw_payload) == 32, "firmware payload");
 enum nib_fw_command {
 	NIB_FW_BOOT = 1,	/* check and start the image at FW_ADDR */
 	NIB_FW_HALT = 2,	/* stop: queues, streams and contexts are forgotten */
+	/*
+	 * As HALT, once the packet on the engine has ended; none starts any more. FW_STATE is OFF
+	 * then, and nib_queue_status says at which packet each queue goes on.
+	 */
+	NIB_FW_SUSPEND = 3,
 };
 
 enum nib_fw_state {

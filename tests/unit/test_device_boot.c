@@ -28,7 +28,8 @@ START_TEST(registers_name_the_chip)
 		*(uint32_t *)(void *)(name + i) = driver_read(d, NIB_REG_CHIP_NAME + i);
 	ck_assert_str_eq(name, "small");
 	ck_assert_uint_eq(driver_read(d, NIB_REG_MAGIC), NIB_MAGIC);
-	ck_assert_uint_eq(driver_read(d, NIB_REG_HW_VERSION), 1u << 16);
+	ck_assert_uint_eq(driver_read(d, NIB_REG_HW_VERSION),
+			  NIB_HW_MAJOR << 16 | NIB_HW_MINOR);
 	ck_assert_uint_eq(driver_read(d, NIB_REG_FEATURES), 0);
 	ck_assert_uint_eq(driver_read64(d, NIB_REG_HBM_BYTES), 256u << 20);
 	ck_assert_uint_eq(driver_read64(d, NIB_REG_SRAM_BYTES), 2u << 20);
@@ -69,7 +70,7 @@ START_TEST(firmware_boots)
 		*(uint32_t *)(void *)(version + i) = driver_read(d, NIB_REG_FW_VERSION + i);
 	ck_assert_uint_gt(strlen(version), 0);
 	ck_assert_uint_eq(driver_read(d, NIB_REG_FW_ERROR), NIB_FW_OK);
-	ck_assert_uint_eq(driver_read(d, NIB_REG_FW_API), NIB_FW_API_MAJOR << 16);
+	ck_assert_uint_eq(driver_read(d, NIB_REG_FW_API), NIB_FW_API_MAJOR << 16 | NIB_FW_API_MINOR);
 	beat = driver_read(d, NIB_REG_FW_HEARTBEAT);
 	ck_assert_uint_gt(beat, 0);
 	usleep(30000);

@@ -44,7 +44,7 @@ static void power_on(const struct chip *c)
 		"\"fp4\":%g,\"fp8\":%g,\"bf16\":512},\"pj_per_op\":{\"fp4\":0.1,\"fp8\":0.2,"
 		"\"bf16\":0.4}},\"vector\":{\"lanes\":%u,\"special_cycles\":4,\"pj_per_op\":0.5},"
 		"\"attention\":{\"rows\":%u},\"overhead\":{\"packet_cycles\":%u,\"job_cycles\":%u},"
-		"\"power\":{\"static_mw\":%g,\"ambient_mc\":30000,\"mc_per_w\":8000,"
+		"\"power\":{\"static_mw\":%g,\"sleep_mw\":100,\"ambient_mc\":30000,\"mc_per_w\":8000,"
 		"\"time_constant_ms\":100}}", c->clock_mhz, c->hbm_bps, c->sram_bps, c->host_bps,
 		c->tiles, c->rows, c->fp4, c->fp8, c->lanes, c->attention_rows, c->packet_cycles,
 		c->job_cycles, c->static_mw);

@@ -673,6 +673,9 @@ START_TEST(the_device_reaches_mapped_memory)
 	/* Two maps of one file, in the wrong order. */
 	ck_assert_int_eq(dma_map(0x80000000, 0x300000, 0x100000, RW, fd), 0);
 	ck_assert_int_eq(dma_map(0x10000000, 0x100000, 0, VFIO_DMA_MAP_FLAG_READ, fd), 0);
+	/* Not a byte without leave. */
+	ck_assert_uint_eq(boot(0x10001000, 0x80000000), NIB_FW_FAILED);
+	config_set32(PCI_COMMAND, PCI_COMMAND_MASTER);
 	ck_assert_uint_eq(boot(0x10001000, 0x80000000), NIB_FW_READY);
 	ck_assert_int_eq(region_write(2, NIB_DOORBELL_PING, 4, &ping), 0);
 	ck_assert_uint_eq(ctrl->ping, 5);
