@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * Attention packets: finds the K and V row of every position a query row sees, through block tables
- * and page table, and calls the kernel row by row. Rows of one sequence that follow each other
- * reuse what was found, and, as many as the chip's attention unit takes at once, one pass over the
- * pages.
+ * and page table. Rows of one sequence at consecutive positions reuse what was found and are computed
+ * together, by all threads; those that the chip's attention unit takes at once share one pass over
+ * the pages.
  */
 #include <string.h>
 #include "hw_access.h"
@@ -11,6 +11,14 @@
 /* What one query row may see: bounds the pointer arrays, and the time to the next safe point. */
 #define MAX_POSITIONS NIB_MAX_DIM
 #define MAX_MACS (1ull << 34)
+/* Multiply-adds of a group of rows, that is between safe points, unless one row has more. */
+#define GROUP_MACS (1ull << 28)
+#define GROUP_MACS_SCALAR (1ull << 24)
+/* From this size on, threads share a group. */
+#define PARALLEL_MACS (1ull << 17)
+#define PARTS_PER_THREAD 4u
+/* Rows of a packet that room is made for when the first of them comes. */
+#define MAX_AHEAD 4096u
 
 /*
  * Where one page's part of the context lies; what a pass over it costs.
@@ -29,6 +37,9 @@ struct page {
  * @capacity: pointers and pages that fit.
  * @pass_rows: query rows of the current pass over the pages, which covers positions
  *	@pass_first..@pass_last.
+ * @scratch: for the kernels of all threads.
+ * @row: table entry of the row read last, the one before row @rows_read of the packet; it lies at
+ *	@row_va and sees positions from @row_first on.
  */
 struct context {
 	struct nib_pkt_attention p;
@@ -48,6 +59,10 @@ struct context {
 	struct nib_arena_mark mark;
 	float *scratch;
 	const float *sinks;
+	struct nib_kv_row row;
+	uint64_t row_va;
+	uint64_t row_first;
+	uint64_t rows_read;
 };
 
 /* Pointers to @count rows of K or V in a page; one by one where the page is scattered. */
@@ -154,7 +169,9 @@ static bool context_start(struct nib_access *a, struct context *c, uint32_t seq,
 	c->end = c->first;
 	positions = last - c->first + 1;
 	/* The rows that follow usually see a little more. */
-	c->capacity = (positions + positions / 4 + 64 + tokens) / tokens * tokens;
+	c->capacity = positions + positions / 4 + 64 +
+		      (c->p.rows < MAX_AHEAD ? c->p.rows : MAX_AHEAD);
+	c->capacity = (c->capacity + tokens) / tokens * tokens;
 	c->k_rows = nib_arena_get(&a->hw->arena, c->capacity * sizeof(*c->k_rows));
 	c->v_rows = nib_arena_get(&a->hw->arena, c->capacity * sizeof(*c->v_rows));
 	c->pages = nib_arena_get(&a->hw->arena, c->capacity / tokens * sizeof(*c->pages));
@@ -178,41 +195,172 @@ static bool context_get(struct nib_access *a, struct context *c, uint32_t seq, u
 	return ok;
 }
 
-static bool attention_row(struct nib_access *a, struct context *c, uint64_t r)
+/* --- Groups of rows that one round of the threads computes --- */
+
+/**
+ * struct group - query rows of one sequence at consecutive positions.
+ * @row: the first one of the packet's.
+ * @rows: how many.
+ * @seq: their sequence.
+ * @first: first position that the first of them sees.
+ * @last: last position that it sees.
+ */
+struct group {
+	uint64_t row;
+	uint64_t rows;
+	uint32_t seq;
+	uint64_t first;
+	uint64_t last;
+};
+
+static uint64_t group_macs(const struct nib_pkt_attention *p, uint64_t positions, uint64_t rows)
+{
+	return nib_mul_sat(positions * rows, (uint64_t)p->n_heads * p->head_dim);
+}
+
+/* A group cut into runs of rows and of K/V heads: parts share nothing that is written. */
+struct attention_parts {
+	const struct nib_kernels *kernels;
+	struct nib_attention_job job;
+	float *scratch;		/* of thread 0; the others' follow */
+	size_t scratch_floats;
+	uint32_t row_parts;
+	uint32_t kv_parts;
+};
+
+static void attention_part(void *arg, unsigned int part, unsigned int thread)
+{
+	const struct attention_parts *g = arg;
+	struct nib_attention_job job = g->job;
+	uint32_t r = part / g->kv_parts, kv = part % g->kv_parts;
+	uint32_t row = (uint32_t)((uint64_t)job.rows * r / g->row_parts);
+	uint32_t skip = 0;
+
+	job.kv_first = (uint16_t)((uint32_t)job.n_kv_heads * kv / g->kv_parts);
+	job.kv_count = (uint16_t)((uint32_t)job.n_kv_heads * (kv + 1) / g->kv_parts - job.kv_first);
+	job.rows = (uint32_t)((uint64_t)job.rows * (r + 1) / g->row_parts) - row;
+	job.q += row * (job.q_pitch / sizeof(*job.q));
+	job.out += row * (job.out_pitch / sizeof(*job.out));
+	job.last += row;
+	if (job.window && job.last - job.first >= job.window)
+		skip = job.last - job.window + 1 - job.first;
+	job.first += skip;
+	job.k_rows += skip;
+	job.v_rows += skip;
+	g->kernels->attention(&job, g->scratch + thread * g->scratch_floats);
+}
+
+/* Cuts the work so that every thread has some; a little work stays in one piece. */
+static void attention_run(struct nib_access *a, const struct context *c,
+			  const struct nib_attention_job *job)
+{
+	uint64_t threads = nib_pool_threads(a->hw->pool), pass, parts;
+	struct attention_parts g = {
+		.kernels = a->hw->kernels, .job = *job, .scratch = c->scratch,
+		.scratch_floats = nib_attention_scratch(job->head_dim),
+		.row_parts = 1, .kv_parts = 1,
+	};
+
+	if (threads > 1 && group_macs(&c->p, job->last - job->first + 1, job->rows) >= PARALLEL_MACS) {
+		/* Rows that a kernel takes in one pass over the context. */
+		pass = NIB_ATTN_QUERIES / (job->n_heads / job->n_kv_heads);
+		pass = pass ? pass : 1;
+		parts = threads * PARTS_PER_THREAD;
+		g.row_parts = (uint32_t)((job->rows + pass - 1) / pass);
+		g.row_parts = g.row_parts < parts ? g.row_parts : (uint32_t)parts;
+		parts = (parts + g.row_parts - 1) / g.row_parts;
+		g.kv_parts = parts < job->n_kv_heads ? (uint32_t)parts : job->n_kv_heads;
+	}
+	nib_pool_run(a->hw->pool, g.row_parts * g.kv_parts, attention_part, &g);
+}
+
+/* Reads the table's entry of row @r, once, and checks that it does not see too much. */
+static bool row_read(struct nib_access *a, struct context *c, uint64_t r)
 {
 	const struct nib_pkt_attention *p = &c->p;
-	uint64_t entry_va = nib_add_sat(p->row_table, r * sizeof(struct nib_kv_row)), first = 0;
-	uint64_t bytes = (uint64_t)p->n_heads * p->head_dim * 4;
-	struct nib_arena_mark mark;
-	struct nib_attention_job job;
-	struct nib_view view, q, out;
-	struct nib_kv_row entry;
-	bool ok;
+	struct nib_kv_row *entry = &c->row;
+	struct nib_view view;
 
-	if (!nib_view_map(a, entry_va, sizeof(entry), NIB_READ, &view))
+	if (r < c->rows_read)
+		return true;
+	c->row_va = nib_add_sat(p->row_table, r * sizeof(*entry));
+	if (!nib_view_map(a, c->row_va, sizeof(*entry), NIB_READ, &view))
 		return false;
-	memcpy(&entry, view.ptr, sizeof(entry));
-	if (p->window && entry.pos >= p->window)
-		first = entry.pos - p->window + 1;
-	if (entry.pos - first >= MAX_POSITIONS ||
-	    nib_mul_sat(entry.pos - first + 1, bytes / 4) > MAX_MACS)
+	memcpy(entry, view.ptr, sizeof(*entry));
+	c->rows_read = r + 1;
+	c->row_first = p->window && entry->pos >= p->window ? entry->pos - p->window + 1 : 0;
+	if (entry->pos - c->row_first >= MAX_POSITIONS ||
+	    group_macs(p, entry->pos - c->row_first + 1, 1) > MAX_MACS)
 		return nib_access_fault(a, NIB_DONE_FAULT_INDEX,
-					nib_add_sat(entry_va, offsetof(struct nib_kv_row, pos)));
-	if (!context_get(a, c, entry.seq, first, entry.pos, entry_va))
-		return false;
-	mark = nib_arena_mark(&a->hw->arena);
-	ok = nib_view_map(a, nib_add_sat(p->q, r * p->q_pitch), bytes, NIB_READ, &q) &&
-	     nib_view_map(a, nib_add_sat(p->out, r * p->out_pitch), bytes, NIB_WRITE, &out);
-	if (!ok)
+					nib_add_sat(c->row_va, offsetof(struct nib_kv_row, pos)));
+	return true;
+}
+
+/* Whether the row read last goes on where a group ends, and may join it. */
+static bool group_takes(const struct nib_access *a, const struct context *c, const struct group *g)
+{
+	uint64_t most = a->hw->kernels == &nib_kernels_scalar ? GROUP_MACS_SCALAR : GROUP_MACS;
+	uint64_t pos = c->row.pos;
+
+	return c->row.seq == g->seq && pos == g->last + g->rows &&
+	       pos - c->first < c->capacity &&
+	       group_macs(&c->p, pos - c->row_first + 1, g->rows + 1) <= most;
+}
+
+/*
+ * Collects the rows from @row on that go together, and finds what they see. False: the row behind
+ * the group, which may be empty, has a fault.
+ */
+static bool group_collect(struct nib_access *a, struct context *c, uint64_t row, struct group *g)
+{
+	*g = (struct group){ .row = row };
+	for (; row + g->rows < c->p.rows; g->rows++) {
+		if (!row_read(a, c, row + g->rows))
+			return false;
+		if (!g->rows) {
+			g->seq = c->row.seq;
+			g->first = c->row_first;
+			g->last = c->row.pos;
+		} else if (!group_takes(a, c, g)) {
+			break;
+		}
+		if (!context_get(a, c, c->row.seq, c->row_first, c->row.pos, c->row_va))
+			return false;
+		nib_cost_attention(&a->hw->chip, a->cost, c->row.pos - c->row_first + 1,
+				   c->p.n_heads, c->p.head_dim);
+	}
+	return true;
+}
+
+/* Computes @rows rows of a group from its row @at on. */
+static bool group_block(struct nib_access *a, struct context *c, const struct group *g,
+			uint64_t at, uint64_t rows)
+{
+	const struct nib_pkt_attention *p = &c->p;
+	uint64_t bytes = (uint64_t)p->n_heads * p->head_dim * 4, r = g->row + at;
+	uint64_t last = g->last + at, first = g->first;
+	struct nib_attention_job job;
+	struct nib_rows q, out;
+
+	if (p->window && last >= p->window)
+		first = last - p->window + 1;
+	if (!nib_rows_map(a, nib_add_sat(p->q, r * p->q_pitch), p->q_pitch, bytes, rows, NIB_READ,
+			  &q) ||
+	    !nib_rows_map(a, nib_add_sat(p->out, r * p->out_pitch), p->out_pitch, bytes, rows,
+			  NIB_WRITE, &out))
 		return false;
 	job = (struct nib_attention_job){
 		.q = (const float *)(const void *)q.ptr,
 		.out = (float *)(void *)out.ptr,
+		.q_pitch = q.pitch,
+		.out_pitch = out.pitch,
 		.k_rows = c->k_rows + (first - c->first),
 		.v_rows = c->v_rows + (first - c->first),
 		.sinks = c->sinks,
 		.first = (uint32_t)first,
-		.last = entry.pos,
+		.last = (uint32_t)last,
+		.rows = (uint32_t)rows,
+		.window = p->window,
 		.n_heads = p->n_heads,
 		.n_kv_heads = p->n_kv_heads,
 		.head_dim = p->head_dim,
@@ -221,11 +369,29 @@ static bool attention_row(struct nib_access *a, struct context *c, uint64_t r)
 		.scale = nib_f32(p->scale),
 		.softcap = nib_f32(p->softcap),
 	};
-	a->hw->kernels->attention(&job, c->scratch);
-	nib_cost_attention(&a->hw->chip, a->cost, entry.pos - first + 1, p->n_heads, p->head_dim);
-	ok = nib_view_commit(a, &out);
-	nib_arena_release(&a->hw->arena, mark);
-	return ok;
+	attention_run(a, c, &job);
+	return nib_rows_commit(a, &out);
+}
+
+static bool group_run(struct nib_access *a, struct context *c, const struct group *g)
+{
+	const struct nib_pkt_attention *p = &c->p;
+	uint64_t bytes = (uint64_t)p->n_heads * p->head_dim * 4, rows;
+
+	for (uint64_t at = 0; at < g->rows; at += rows) {
+		struct nib_arena_mark mark = nib_arena_mark(&a->hw->arena);
+		uint64_t r = g->row + at;
+
+		rows = g->rows - at;
+		rows = nib_rows_chunk(a, nib_add_sat(p->q, r * p->q_pitch), p->q_pitch, bytes,
+				      rows, NIB_READ);
+		rows = nib_rows_chunk(a, nib_add_sat(p->out, r * p->out_pitch), p->out_pitch,
+				      bytes, rows, NIB_WRITE);
+		if (!group_block(a, c, g, at, rows))
+			return false;
+		nib_arena_release(&a->hw->arena, mark);
+	}
+	return true;
 }
 
 /* Maps what all rows use; again after each park. */
@@ -241,7 +407,8 @@ static bool attention_setup(struct nib_access *a, struct context *c, struct nib_
 			return false;
 		c->sinks = (const float *)(const void *)view.ptr;
 	}
-	c->scratch = nib_arena_get(&a->hw->arena, nib_attention_scratch(c->p.head_dim) * 4);
+	c->scratch = nib_arena_get(&a->hw->arena, nib_attention_scratch(c->p.head_dim) * 4 *
+				   nib_pool_threads(a->hw->pool));
 	if (!c->scratch)
 		return nib_access_fault(a, NIB_DONE_FAULT_VALUE, c->p.head_dim);
 	c->mark = nib_arena_mark(&a->hw->arena);
@@ -253,6 +420,7 @@ bool nib_exec_attention(struct nib_access *a, const __u64 *w)
 	struct nib_arena_mark start = nib_arena_mark(&a->hw->arena);
 	struct context c = { 0 };
 	uint64_t parks = a->hw->parks;
+	struct group g;
 	uint32_t width;
 
 	memcpy(&c.p, w, sizeof(c.p));
@@ -263,8 +431,10 @@ bool nib_exec_attention(struct nib_access *a, const __u64 *w)
 	c.v_bytes = nib_row_bytes(c.p.v_fmt, width);
 	if (!attention_setup(a, &c, start))
 		return false;
-	for (uint64_t r = 0; r < c.p.rows; r++) {
-		if (!attention_row(a, &c, r) || !nib_access_point(a))
+	for (uint64_t r = 0; r < c.p.rows; r += g.rows) {
+		bool ok = group_collect(a, &c, r, &g);
+
+		if (!group_run(a, &c, &g) || !ok || !nib_access_point(a))
 			return false;
 		if (parks != a->hw->parks) {
 			parks = a->hw->parks;
