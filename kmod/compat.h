@@ -7,6 +7,7 @@
 #ifndef NIB_COMPAT_H
 #define NIB_COMPAT_H
 
+#include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/workqueue.h>
 
@@ -15,6 +16,12 @@
 #include <drm/gpu_scheduler.h>
 
 #include "nib_config.h"
+
+/* Namespaces of symbols as strings. Older kernels would quote them once more. */
+#ifndef NIB_HAVE_IMPORT_NS_STRING
+#undef MODULE_IMPORT_NS
+#define MODULE_IMPORT_NS(ns) MODULE_INFO(import_ns, ns)
+#endif
 
 /* Arguments of drm_sched_init() in a struct. */
 #ifndef NIB_HAVE_SCHED_INIT_ARGS

@@ -15,6 +15,7 @@
 #include "drv.h"
 #include "fw.h"
 #include "gem.h"
+#include "prime.h"
 #include "queue.h"
 #include "watchdog.h"
 
@@ -186,6 +187,7 @@ static int nib_device_init_software(struct nib_device *ndev)
 
 	INIT_LIST_HEAD(&ndev->queues);
 	INIT_LIST_HEAD(&ndev->host_bos);
+	INIT_LIST_HEAD(&ndev->imports);
 	INIT_WORK(&ndev->lost_work, nib_device_lost_work);
 	nib_watchdog_init(ndev);
 	ida_init(&ndev->context_ids);
@@ -197,6 +199,9 @@ static int nib_device_init_software(struct nib_device *ndev)
 	if (ret)
 		return ret;
 	ret = drmm_mutex_init(drm, &ndev->host_bos_lock);
+	if (ret)
+		return ret;
+	ret = drmm_mutex_init(drm, &ndev->imports_lock);
 	if (ret)
 		return ret;
 	ndev->sched_wq = alloc_workqueue(NIB_DRM_NAME "-sched",
@@ -338,5 +343,6 @@ void nib_device_remove(struct pci_dev *pdev)
 	nib_device_detach_queues(ndev);
 	nib_clear_fini(ndev);
 	nib_gem_unmap_host_bos(ndev);
+	nib_prime_unmap_imports(ndev);
 	flush_workqueue(ndev->recovery_wq);
 }

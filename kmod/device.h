@@ -99,6 +99,13 @@ struct nib_device {
 	struct mutex host_bos_lock;
 	/** @host_bos: BOs with a DMA mapping, which must go when the driver unbinds. */
 	struct list_head host_bos;
+	/**
+	 * @imports_lock: protects @imports. Exporters' reservations are locked under it, so it is
+	 * never taken under one.
+	 */
+	struct mutex imports_lock;
+	/** @imports: imported BOs that their exporters hold mapped for the device. */
+	struct list_head imports;
 
 	/** @lost: 0, or why the device is of no use any more: -ENODEV or -EIO. Set once. */
 	atomic_t lost;

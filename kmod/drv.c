@@ -16,6 +16,7 @@
 #include "drv.h"
 #include "gem.h"
 #include "nib_isa.h"
+#include "prime.h"
 #include "queue.h"
 #include "uobj.h"
 #include "vm.h"
@@ -312,6 +313,8 @@ const struct drm_driver nib_drm_driver = {
 	.open = nib_drm_open,
 	.postclose = nib_drm_postclose,
 	.show_fdinfo = nib_fdinfo_show,
+	.gem_prime_import = nib_prime_import,
+	.gem_prime_import_sg_table = nib_prime_import_sg_table,
 	.ioctls = nib_ioctls,
 	.num_ioctls = ARRAY_SIZE(nib_ioctls),
 	.fops = &nib_fops,

@@ -15,6 +15,7 @@
 #include "device.h"
 #include "drv.h"
 #include "gem.h"
+#include "prime.h"
 #include "vm.h"
 
 /* Pages that one fault maps, if there are so many: a fault costs more than a table entry. */
@@ -52,7 +53,7 @@ u64 nib_bo_seg_end(const struct nib_bo *bo, u32 seg)
 }
 
 /* Appends a part, or makes the last one longer; @offset is where it starts. There is room. */
-static void nib_bo_add_seg(struct nib_bo *bo, u64 *offset, u64 addr, u64 size)
+void nib_bo_add_seg(struct nib_bo *bo, u64 *offset, u64 addr, u64 size)
 {
 	struct nib_seg *last = bo->nsegs ? &bo->segs[bo->nsegs - 1] : NULL;
 
@@ -175,6 +176,8 @@ static void nib_gem_free(struct drm_gem_object *obj)
 		nib_hbm_free(ndev, &bo->blocks);
 	if (drm_mm_node_allocated(&bo->node))
 		nib_sram_free(ndev, &bo->node);
+	if (drm_gem_is_imported(obj))
+		nib_prime_destroy(bo);
 	mutex_lock(&ndev->host_bos_lock);
 	if (bo->sgt)
 		nib_bo_unmap_host_locked(bo, ndev);
@@ -252,6 +255,8 @@ static int nib_gem_mmap(struct drm_gem_object *obj, struct vm_area_struct *vma)
 	/* A private copy of device memory makes no sense, and a PFN map cannot make one. */
 	if (is_cow_mapping(vma->vm_flags))
 		return -EINVAL;
+	if (drm_gem_is_imported(obj))
+		return nib_prime_mmap(obj, vma);
 	vm_flags_set(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
 	vma->vm_page_prot = vm_get_page_prot(vma->vm_flags);
 	if (bo->flags & NIB_BO_HBM)
@@ -259,20 +264,18 @@ static int nib_gem_mmap(struct drm_gem_object *obj, struct vm_area_struct *vma)
 	return 0;
 }
 
-static struct dma_buf *nib_gem_export(struct drm_gem_object *obj, int flags)
-{
-	drm_dbg(obj->dev, "buffers cannot be shared with other devices\n");
-	return ERR_PTR(-EOPNOTSUPP);
-}
-
 static const struct drm_gem_object_funcs nib_gem_funcs = {
 	.free = nib_gem_free,
-	.export = nib_gem_export,
+	.export = nib_prime_export,
+	.get_sg_table = nib_prime_get_sg_table,
+	.vmap = nib_prime_vmap,
+	.vunmap = nib_prime_vunmap,
 	.mmap = nib_gem_mmap,
 	.vm_ops = &nib_gem_vm_ops,
 };
 
-static struct nib_bo *nib_bo_alloc(struct nib_device *ndev, size_t size, u32 flags)
+/* @shmem: with host memory of its own behind it. */
+static struct nib_bo *nib_bo_alloc(struct nib_device *ndev, size_t size, u32 flags, bool shmem)
 {
 	struct nib_bo *bo = kzalloc_obj(*bo, GFP_KERNEL_ACCOUNT);
 	int ret = 0;
@@ -283,7 +286,7 @@ static struct nib_bo *nib_bo_alloc(struct nib_device *ndev, size_t size, u32 fla
 	bo->flags = flags;
 	INIT_LIST_HEAD(&bo->blocks);
 	INIT_LIST_HEAD(&bo->host_link);
-	if (flags & NIB_BO_HOST)
+	if (shmem)
 		ret = drm_gem_object_init(&ndev->drm, &bo->base, size);
 	else
 		drm_gem_private_object_init(&ndev->drm, &bo->base, size);
@@ -295,10 +298,33 @@ static struct nib_bo *nib_bo_alloc(struct nib_device *ndev, size_t size, u32 fla
 	return bo;
 }
 
+/**
+ * nib_bo_alloc_import - make a buffer whose memory is another driver's.
+ * @ndev: device.
+ * @size: bytes, whole pages.
+ * @nsegs: how many parts it has at most; nib_bo_add_seg() them.
+ *
+ * Returns the buffer or an ERR_PTR.
+ */
+struct nib_bo *nib_bo_alloc_import(struct nib_device *ndev, size_t size, u32 nsegs)
+{
+	struct nib_bo *bo = nib_bo_alloc(ndev, size, NIB_BO_HOST, false);
+	int ret;
+
+	if (IS_ERR(bo))
+		return bo;
+	ret = nib_bo_alloc_segs(bo, nsegs);
+	if (ret) {
+		drm_gem_object_put(&bo->base);
+		return ERR_PTR(ret);
+	}
+	return bo;
+}
+
 /* Makes a zeroed buffer. Between drm_dev_enter() and drm_dev_exit(). */
 static struct nib_bo *nib_bo_create(struct nib_device *ndev, size_t size, u32 flags)
 {
-	struct nib_bo *bo = nib_bo_alloc(ndev, size, flags);
+	struct nib_bo *bo = nib_bo_alloc(ndev, size, flags, flags & NIB_BO_HOST);
 	int ret;
 
 	if (IS_ERR(bo))

@@ -33,9 +33,10 @@ struct nib_seg {
  * @nsegs: how many.
  * @blocks: HBM that it owns.
  * @node: SRAM that it owns.
- * @pages: host memory that it owns.
- * @sgt: DMA mapping of @pages; NULL once the driver is unbound. Under nib_device.host_bos_lock.
- * @host_link: in nib_device.host_bos while there is a DMA mapping.
+ * @pages: host memory that it owns; NULL for an imported buffer.
+ * @sgt: DMA mapping of host memory; NULL once the driver is unbound. Under
+ *	nib_device.host_bos_lock, or imports_lock for an imported buffer.
+ * @host_link: in nib_device.host_bos, or imports, while there is a DMA mapping.
  */
 struct nib_bo {
 	struct drm_gem_object base;
@@ -77,6 +78,8 @@ struct nib_client_memory {
 
 u32 nib_bo_find_seg(const struct nib_bo *bo, u64 offset);
 u64 nib_bo_seg_end(const struct nib_bo *bo, u32 seg);
+void nib_bo_add_seg(struct nib_bo *bo, u64 *offset, u64 addr, u64 size);
+struct nib_bo *nib_bo_alloc_import(struct nib_device *ndev, size_t size, u32 nsegs);
 void nib_gem_client_memory(struct drm_file *drm_file, struct nib_client_memory *memory);
 void nib_gem_unmap_host_bos(struct nib_device *ndev);
 

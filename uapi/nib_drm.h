@@ -30,11 +30,18 @@
  *	ECANCELED the queue is dead: see NIB_QUEUE_GET_STATE
  *	ENODEV	 the device is gone
  *	EIO	 the device does not answer
+ *	EOPNOTSUPP this object cannot do that
  * Errors on fences: EFAULT for an access to an unmapped address, EINVAL for a stream that an
  * argument made impossible, ECANCELED for a job dropped because its queue died, EIO for a reset,
  * ENODEV for a device that is gone.
  *
  * All synchronisation is explicit, by syncobjs.
+ *
+ * Buffers are shared by DRM's PRIME ioctls. Buffers in host memory can be given to any driver, those
+ * in HBM and SRAM to none: EOPNOTSUPP. What another driver gives becomes a buffer in host memory,
+ * counted as such, that its giver maps for the CPU; EINVAL if it is not made of whole pages. A
+ * dma-buf that came from this device becomes the object that it came from, for any client. Nobody
+ * waits for fences that others leave on a dma-buf.
  */
 #ifndef NIB_DRM_H
 #define NIB_DRM_H
