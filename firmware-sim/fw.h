@@ -32,6 +32,7 @@ struct nib_fw_context {
  * @args: copy of its arguments.
  * @at: word of the next packet in its stream.
  * @stream: copy of the stream's descriptor.
+ * @packets: behind it, whether this firmware ran them or an earlier one.
  * @done: counters so far; becomes the completion.
  */
 struct nib_fw_job {
@@ -50,7 +51,8 @@ struct nib_fw_job {
  * @head: number of the oldest job without a completion.
  * @tail: number after the newest job that was rung in.
  * @broken: its ring cannot be reached.
- * @halted: a job faulted: nothing runs until the queue is reset.
+ * @halted: a job faulted or was reset: nothing runs until the driver has seen to it.
+ * @skip: packets of the next job that are done already.
  * @tried: epoch in which its semaphore was last found closed.
  * @turn_ns: run time in its present turn.
  * @virtual_ns: run time divided by weight: the queue with the least is next.
@@ -59,6 +61,7 @@ struct nib_fw_queue {
 	bool used;
 	bool broken;
 	bool halted;
+	uint32_t skip;
 	uint32_t context;
 	uint64_t ring;
 	uint32_t entries;
@@ -86,6 +89,7 @@ struct nib_fw_queue {
  * @epoch: grows whenever a closed semaphore may have opened.
  * @current: queue whose turn it is.
  * @running: queue whose packet is on the engine.
+ * @stopped: queue whose packet was taken off the engine before its end.
  * @ready: bit per queue that has jobs.
  * @floor_ns: by priority: virtual time at which a queue that wakes up joins.
  * @interrupts: vectors to raise once the lock is free.
@@ -102,6 +106,7 @@ struct nib_fw {
 	uint64_t epoch;
 	uint32_t current;
 	uint32_t running;
+	uint32_t stopped;
 	uint64_t ready[NIB_MAX_QUEUES / 64];
 	uint64_t floor_ns[NIB_PRIORITIES];
 	uint32_t interrupts;
@@ -138,9 +143,11 @@ void nib_fw_retire(struct nib_fw *fw, const struct nib_engine_command *command,
 		   const struct nib_engine_result *result);
 /* True while a queue has jobs, whether or not they can run. */
 bool nib_fw_pending(const struct nib_fw *fw);
-/* Running jobs end with NIB_DONE_RESET. The engine has stopped. */
+/* The job whose packet was on the engine ends with NIB_DONE_RESET. The engine has stopped. */
 void nib_fw_engine_reset(struct nib_fw *fw);
 /* All jobs of a queue end with NIB_DONE_CANCELLED. Its packet is not on the engine. */
 void nib_fw_queue_cancel(struct nib_fw *fw, uint32_t queue);
+/* One does, if it is the oldest; a halted queue goes on. Its packet is not on the engine. */
+void nib_fw_job_cancel(struct nib_fw *fw, uint32_t queue, uint64_t number);
 
 #endif

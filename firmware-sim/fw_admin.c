@@ -98,13 +98,14 @@ static enum nib_admin_status queue_create(struct nib_fw *fw, const struct nib_ad
 	struct nib_fw_context *context = context_get(fw, msg->arg[1]);
 	uint64_t id = msg->arg[0], ring = msg->arg[2], entries = msg->arg[3], how = msg->arg[4];
 	uint32_t priority = how & 0xff, weight = how >> 8 & 0xffff, vector = how >> 24 & 0xff;
+	uint64_t first = msg->arg[5], skip = msg->arg[6];
 
 	if (id >= fw->hw->chip.queues || fw->queues[id].used || !context)
 		return NIB_ADM_ERR_ID;
 	if (entries < NIB_RING_MIN_ENTRIES || entries > NIB_RING_MAX_ENTRIES ||
 	    (entries & (entries - 1)) || ring % 64 || how >> 32 ||
 	    priority >= NIB_PRIORITIES || weight < NIB_WEIGHT_MIN || weight > NIB_WEIGHT_MAX ||
-	    vector >= NIB_MSIX_VECTORS ||
+	    vector >= NIB_MSIX_VECTORS || skip >= NIB_MAX_STREAM_BYTES / 8 ||
 	    !nib_hw_dma(fw->hw, ring, NIB_RING_BYTES(entries), true))
 		return NIB_ADM_ERR_ARG;
 	fw->queues[id] = (struct nib_fw_queue){
@@ -115,6 +116,9 @@ static enum nib_admin_status queue_create(struct nib_fw *fw, const struct nib_ad
 		.priority = priority,
 		.weight = weight,
 		.vector = vector,
+		.head = first,
+		.tail = first,
+		.skip = (uint32_t)skip,
 		.tried = UINT64_MAX,
 	};
 	context->queues++;
@@ -134,6 +138,14 @@ static enum nib_admin_status queue_end(struct nib_fw *fw, const struct nib_admin
 		fw->contexts[fw->queues[id].context].queues--;
 		memset(&fw->queues[id], 0, sizeof(fw->queues[id]));
 	}
+	return NIB_ADM_OK;
+}
+
+static enum nib_admin_status job_cancel(struct nib_fw *fw, const struct nib_admin_msg *msg)
+{
+	if (msg->arg[0] >= fw->hw->chip.queues || !fw->queues[msg->arg[0]].used)
+		return NIB_ADM_ERR_ID;
+	nib_fw_job_cancel(fw, (uint32_t)msg->arg[0], msg->arg[1]);
 	return NIB_ADM_OK;
 }
 
@@ -157,6 +169,8 @@ static enum nib_admin_status admin_execute(struct nib_fw *fw, const struct nib_a
 	case NIB_ADM_QUEUE_DESTROY:
 	case NIB_ADM_QUEUE_RESET:
 		return queue_end(fw, msg);
+	case NIB_ADM_JOB_CANCEL:
+		return job_cancel(fw, msg);
 	default:
 		return NIB_ADM_ERR_OP;
 	}
@@ -193,6 +207,17 @@ static struct nib_admin_msg *admin_slot(struct nib_fw *fw)
 			   sizeof(struct nib_admin_msg));
 }
 
+/* True for messages that must not meet the packet that is on the engine. */
+static bool admin_meets_engine(const struct nib_fw *fw, const struct nib_admin_msg *msg)
+{
+	if (fw->running == NIB_FW_NO_QUEUE || msg->arg[0] != fw->running)
+		return false;
+	/* A job behind the one that is meant must not lose the packet it is at. */
+	if (msg->op == NIB_ADM_JOB_CANCEL)
+		return msg->arg[1] == fw->queues[fw->running].head;
+	return msg->op == NIB_ADM_QUEUE_DESTROY || msg->op == NIB_ADM_QUEUE_RESET;
+}
+
 bool nib_fw_admin_stops(struct nib_fw *fw)
 {
 	const struct nib_admin_msg *slot = admin_slot(fw);
@@ -201,8 +226,7 @@ bool nib_fw_admin_stops(struct nib_fw *fw)
 	if (!slot)
 		return false;
 	memcpy(&msg, slot, sizeof(msg));
-	return (msg.op == NIB_ADM_QUEUE_DESTROY || msg.op == NIB_ADM_QUEUE_RESET) &&
-	       fw->running != NIB_FW_NO_QUEUE && msg.arg[0] == fw->running;
+	return admin_meets_engine(fw, &msg);
 }
 
 bool nib_fw_admin_step(struct nib_fw *fw)
@@ -214,8 +238,7 @@ bool nib_fw_admin_step(struct nib_fw *fw)
 		return false;
 	memcpy(&msg, slot, sizeof(msg));
 	/* The driver may have changed its mind since nib_fw_admin_stops(). */
-	if ((msg.op == NIB_ADM_QUEUE_DESTROY || msg.op == NIB_ADM_QUEUE_RESET) &&
-	    fw->running != NIB_FW_NO_QUEUE && msg.arg[0] == fw->running)
+	if (admin_meets_engine(fw, &msg))
 		status = NIB_ADM_ERR_BUSY;
 	else
 		status = admin_execute(fw, &msg);

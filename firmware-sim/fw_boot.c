@@ -32,6 +32,7 @@ void nib_fw_forget(struct nib_fw *fw)
 	fw->interrupts = interrupts;
 	fw->current = NIB_FW_NO_QUEUE;
 	fw->running = NIB_FW_NO_QUEUE;
+	fw->stopped = NIB_FW_NO_QUEUE;
 }
 
 static bool is_zero(const uint8_t *p, size_t bytes)

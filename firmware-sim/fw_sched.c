@@ -42,7 +42,8 @@ static void *queue_ring(struct nib_fw *fw, uint32_t id, uint64_t offset, uint64_
 	if (!p && !queue->broken) {
 		queue->broken = true;
 		queue->job.active = false;
-		queue->status.running = 0;
+		queue->status.running = NIB_QUEUE_IDLE;
+		queue->status.job_packets = 0;
 		queue_update(fw, id);
 		nib_hw_log(fw->hw, 4, "queue %u: its ring is gone", id);
 		nib_fw_event(fw, NIB_EVENT_FAULT, id,
@@ -66,6 +67,7 @@ static void queue_publish(struct nib_fw *fw, uint32_t id)
 	__atomic_store_n(&to->jobs, from->jobs, __ATOMIC_RELAXED);
 	__atomic_store_n(&to->seqno, from->seqno, __ATOMIC_RELAXED);
 	__atomic_store_n(&to->running, from->running, __ATOMIC_RELAXED);
+	__atomic_store_n(&to->job_packets, from->job_packets, __ATOMIC_RELAXED);
 	__atomic_store_n(&to->packets, from->packets, __ATOMIC_RELEASE);
 }
 
@@ -103,7 +105,9 @@ static void job_post(struct nib_fw *fw, uint32_t id, struct nib_completion *done
 	done->queue = id;
 	done->phase = (__u32)(queue->head / queue->entries + 1);
 	queue->job.active = false;
-	queue->status.running = 0;
+	queue->skip = 0;
+	queue->status.running = NIB_QUEUE_IDLE;
+	queue->status.job_packets = 0;
 	queue->status.seqno = (__u32)done->seqno;
 	queue->status.jobs++;
 	to = queue_ring(fw, id, NIB_RING_DONE(queue->entries) + slot * sizeof(*to), sizeof(*to),
@@ -180,17 +184,33 @@ void nib_fw_queue_cancel(struct nib_fw *fw, uint32_t id)
 		job_drop(fw, id, NIB_DONE_CANCELLED);
 	queue->tail = queue->head;
 	queue->job.active = false;
+	queue->skip = 0;
 	queue->broken = false;
 	if (fw->current == id)
 		fw->current = NIB_FW_NO_QUEUE;
 	queue_update(fw, id);
 }
 
+void nib_fw_job_cancel(struct nib_fw *fw, uint32_t id, uint64_t number)
+{
+	struct nib_fw_queue *queue = &fw->queues[id];
+
+	queue->halted = false;
+	if (queue->head == number && queue_has_jobs(queue))
+		job_drop(fw, id, NIB_DONE_CANCELLED);
+	queue_update(fw, id);
+}
+
 void nib_fw_engine_reset(struct nib_fw *fw)
 {
-	for (uint32_t i = 0; nib_fw_alive(fw) && i < fw->hw->chip.queues; i++)
-		if (fw->queues[i].used && fw->queues[i].job.active)
-			job_drop(fw, i, NIB_DONE_RESET);
+	uint32_t id = fw->stopped;
+
+	/* Where the packet came to its end first, there is nothing to give up. */
+	fw->stopped = NIB_FW_NO_QUEUE;
+	if (id != NIB_FW_NO_QUEUE && fw->queues[id].used && fw->queues[id].job.active) {
+		fw->queues[id].halted = true;
+		job_drop(fw, id, NIB_DONE_RESET);
+	}
 	fw->current = NIB_FW_NO_QUEUE;
 	nib_fw_event(fw, NIB_EVENT_RESET, 0, NIB_RESET_ENGINE, 0);
 }
@@ -221,8 +241,31 @@ static bool job_fetch(struct nib_fw *fw, uint32_t id)
 	job->done.seqno = job->entry.seqno;
 	job->done.start_ns = nib_meter_clock_ns(fw->hw, nib_host_ns());
 	queue->status.seqno = (__u32)job->entry.seqno;
-	queue->status.running = 1;
+	queue->status.running = NIB_QUEUE_SUSPENDED;
 	return true;
+}
+
+/* Passes over the packets of a fetched job that an earlier firmware ran. */
+static bool job_skip(struct nib_fw *fw, struct nib_fw_queue *queue)
+{
+	struct nib_fw_job *job = &queue->job;
+	uint32_t end = job->stream.bytes / 8;
+
+	for (; job->packets < queue->skip; job->packets++) {
+		const uint8_t *at = nib_hw_hbm(fw->hw, job->stream.offset + job->at * 8ull, 8);
+		uint64_t header;
+
+		if (job->at >= end || !at)
+			return false;
+		memcpy(&header, at, sizeof(header));
+		/* No job is left unfinished behind its END. */
+		if ((header & 0xffff) == NIB_OP_END || !(header >> 16 & 0xffff))
+			return false;
+		job->at += header >> 16 & 0xffff;
+	}
+	queue->skip = 0;
+	queue->status.job_packets = job->packets;
+	return job->at < end;
 }
 
 /* Checks a fetched job; returns why it cannot run. */
@@ -249,6 +292,9 @@ static uint32_t job_check(struct nib_fw *fw, uint32_t id, uint64_t *fault_va)
 	*fault_va = entry->nargs;
 	if (entry->nargs > NIB_MAX_ARGS || entry->nargs < queue->job.stream.nargs)
 		return NIB_DONE_FAULT_STREAM;
+	*fault_va = queue->skip;
+	if (!job_skip(fw, queue))
+		return NIB_DONE_FAULT_STREAM;
 	return NIB_DONE_OK;
 }
 
@@ -263,11 +309,8 @@ static bool job_start(struct nib_fw *fw, uint32_t id)
 	if (!job_fetch(fw, id))
 		return false;
 	status = job_check(fw, id, &fault_va);
-	if (status == NIB_DONE_OK) {
-		/* The first packet may be a long one. */
-		queue_publish(fw, id);
-		return nib_fw_alive(fw);
-	}
+	if (status == NIB_DONE_OK)
+		return true;
 	/* Its stats_va may be what is wrong with it. */
 	if (status == NIB_DONE_FAULT_ALIGN)
 		fw->queues[id].job.entry.stats_va = 0;
@@ -357,8 +400,14 @@ bool nib_fw_pick(struct nib_fw *fw, struct nib_engine_command *command)
 		nib_meter_busy(fw->hw, nib_host_ns());
 		if (!job_start(fw, id))
 			continue;
+		/* Before the engine touches anything: that cannot be told later. */
+		queue->status.running = NIB_QUEUE_ON_ENGINE;
+		queue_publish(fw, id);
+		if (!nib_fw_alive(fw))
+			break;
 		packet_fetch(fw, queue, command);
 		fw->running = id;
+		fw->stopped = NIB_FW_NO_QUEUE;
 		return true;
 	}
 	nib_meter_idle(fw->hw, nib_host_ns());
@@ -412,6 +461,7 @@ void nib_fw_retire(struct nib_fw *fw, const struct nib_engine_command *command,
 	queue = &fw->queues[id];
 	if (result->status == NIB_ENGINE_BLOCKED) {
 		queue->tried = fw->epoch;
+		queue->status.running = NIB_QUEUE_BLOCKED;
 		queue_publish(fw, id);
 		return;
 	}
@@ -426,12 +476,16 @@ void nib_fw_retire(struct nib_fw *fw, const struct nib_engine_command *command,
 	nib_meter_book(fw->hw, result);
 	job_account(queue, result);
 	if (result->status == NIB_ENGINE_ABORTED) {
+		/* It stays ON_ENGINE: whoever took it off ends the job. */
+		fw->stopped = id;
 		queue_publish(fw, id);
 	} else if (result->status != NIB_ENGINE_OK) {
 		job_end(fw, id, result->status, result->fault_va);
 	} else {
 		queue->status.packets++;
 		queue->job.packets++;
+		queue->status.running = NIB_QUEUE_SUSPENDED;
+		queue->status.job_packets = queue->job.packets;
 		queue->job.at += command->words[0] >> 16 & 0xffff;
 		if ((command->words[0] & 0xffff) == NIB_OP_END)
 			job_end(fw, id, NIB_DONE_OK, 0);

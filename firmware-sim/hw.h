@@ -175,6 +175,7 @@ struct nib_hw {
 	uint8_t *hbm;
 	int hbm_fd;
 	uint8_t *sram;
+	int sram_fd;
 
 	struct nib_regs regs;
 	struct nib_trouble trouble;
@@ -190,13 +191,18 @@ struct nib_hw {
 	atomic_bool attention;
 	bool (*park)(struct nib_hw *hw);
 	uint64_t parks;
+	atomic_uint progress;	/* safe points passed */
 };
 
 int nib_hw_init(struct nib_hw *hw, const struct nib_device_config *config, char *error,
 		size_t error_bytes);
 void nib_hw_destroy(struct nib_hw *hw);
-/* What the loss of power leaves of HBM and SRAM. */
+/*
+ * What HBM and SRAM held is lost: whatever was ever written reads NIB_HW_LOST now, so that nobody takes
+ * it for memory that was cleared.
+ */
 void nib_hw_memories_lose(struct nib_hw *hw);
+#define NIB_HW_LOST	0xa5
 void nib_hw_log(struct nib_hw *hw, int level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -38,6 +38,8 @@ bool nib_access_fault(struct nib_access *a, uint32_t status, uint64_t va);
  * nib_hw.parks is the same behind it. False: stop, the status says why.
  */
 bool nib_access_point(struct nib_access *a);
+/* As above, where a packet has not begun or does not get on. */
+bool nib_access_park(struct nib_access *a);
 
 /**
  * nib_mmu_find - the contiguous range that holds @va.

@@ -146,7 +146,7 @@ static bool hang(struct nib_access *a)
 
 	while (atomic_load_explicit(&a->hw->trouble.hang, memory_order_relaxed)) {
 		nanosleep(&while_ago, NULL);
-		if (!nib_access_point(a))
+		if (!nib_access_park(a))
 			return false;
 	}
 	return true;
@@ -170,7 +170,7 @@ void nib_engine_execute(struct nib_hw *hw, struct nib_engine_command *command,
 	/* Rounding and subnormals as the ISA has them, whatever the host program set. */
 	fegetenv(&env);
 	fesetenv(FE_DFL_ENV);
-	if (nib_access_point(&a) && hang(&a) && resolve(&a, command, w))
+	if (nib_access_park(&a) && hang(&a) && resolve(&a, command, w))
 		dispatch(&a, w);
 	fesetenv(&env);
 	nib_arena_trim(&hw->arena);

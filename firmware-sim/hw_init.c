@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -52,15 +53,39 @@ static int hbm_init(struct nib_hw *hw)
 	return 0;
 }
 
+/* A file too, for what a file can tell: which parts of it were ever written. */
 static int sram_init(struct nib_hw *hw)
 {
-	void *at = mmap(NULL, hw->chip.mem[NIB_MEM_SRAM].bytes, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint64_t bytes = hw->chip.mem[NIB_MEM_SRAM].bytes;
+	void *at;
 
+	hw->sram_fd = memfd_create("nib-sram", MFD_CLOEXEC);
+	if (hw->sram_fd < 0 || ftruncate(hw->sram_fd, (off_t)bytes))
+		return -errno;
+	at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, hw->sram_fd, 0);
 	if (at == MAP_FAILED)
 		return -errno;
 	hw->sram = at;
 	return 0;
+}
+
+/* Only what takes up memory already: the rest of a large part stays free. */
+static void scramble(int fd, uint8_t *at, uint64_t bytes)
+{
+	off_t start, end = 0;
+
+	while ((uint64_t)end < bytes && (start = lseek(fd, end, SEEK_DATA)) >= 0) {
+		end = lseek(fd, start, SEEK_HOLE);
+		if (end < 0)
+			return;
+		memset(at + start, NIB_HW_LOST, (size_t)(end - start));
+	}
+}
+
+void nib_hw_memories_lose(struct nib_hw *hw)
+{
+	scramble(hw->hbm_fd, hw->hbm, hw->chip.mem[NIB_MEM_HBM].bytes);
+	scramble(hw->sram_fd, hw->sram, hw->chip.mem[NIB_MEM_SRAM].bytes);
 }
 
 int nib_hw_init(struct nib_hw *hw, const struct nib_device_config *config, char *error,
@@ -71,6 +96,7 @@ int nib_hw_init(struct nib_hw *hw, const struct nib_device_config *config, char 
 	hw->ops = config->ops;
 	hw->host = config->host;
 	hw->hbm_fd = -1;
+	hw->sram_fd = -1;
 	err = nib_chip_load(config->chip ? config->chip : "small", &hw->chip, error, error_bytes);
 	if (err)
 		return err;
@@ -95,15 +121,6 @@ int nib_hw_init(struct nib_hw *hw, const struct nib_device_config *config, char 
 	return 0;
 }
 
-void nib_hw_memories_lose(struct nib_hw *hw)
-{
-	/* Zeros are as good as anything, and give the pages back. Mappings of the file stay. */
-	if (fallocate(hw->hbm_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
-		      (off_t)hw->chip.mem[NIB_MEM_HBM].bytes))
-		nib_hw_log(hw, 4, "HBM keeps its contents: errno %d", errno);
-	madvise(hw->sram, hw->chip.mem[NIB_MEM_SRAM].bytes, MADV_DONTNEED);
-}
-
 void nib_hw_destroy(struct nib_hw *hw)
 {
 	nib_pool_destroy(hw->pool);
@@ -113,9 +130,12 @@ void nib_hw_destroy(struct nib_hw *hw)
 		munmap(hw->sram, hw->chip.mem[NIB_MEM_SRAM].bytes);
 	if (hw->hbm_fd >= 0)
 		close(hw->hbm_fd);
+	if (hw->sram_fd >= 0)
+		close(hw->sram_fd);
 	nib_arena_destroy(&hw->arena);
 	hw->pool = NULL;
 	hw->hbm = NULL;
 	hw->sram = NULL;
 	hw->hbm_fd = -1;
+	hw->sram_fd = -1;
 }

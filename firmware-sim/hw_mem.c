@@ -88,13 +88,19 @@ bool nib_access_fault(struct nib_access *a, uint32_t status, uint64_t va)
 	return false;
 }
 
-bool nib_access_point(struct nib_access *a)
+bool nib_access_park(struct nib_access *a)
 {
 	struct nib_hw *hw = a->hw;
 
 	if (!atomic_load_explicit(&hw->attention, memory_order_acquire))
 		return true;
 	return hw->park(hw) || nib_access_fault(a, NIB_ENGINE_ABORTED, 0);
+}
+
+bool nib_access_point(struct nib_access *a)
+{
+	atomic_fetch_add_explicit(&a->hw->progress, 1, memory_order_relaxed);
+	return nib_access_park(a);
 }
 
 /* --- Runs --- */

@@ -50,6 +50,8 @@ static uint32_t read_word(struct nib_device *device, uint64_t offset)
 		return nib_fw_heartbeat(&device->fw, nib_host_ns());
 	case NIB_REG_RESET_COUNT:
 		return regs->reset_count;
+	case NIB_REG_PROGRESS:
+		return atomic_load_explicit(&device->hw.progress, memory_order_relaxed);
 	case NIB_REG_INJECT:
 		return device->hw.trouble.enabled;
 	case NIB_REG_POWER_MW:
@@ -183,6 +185,7 @@ static void write_reset(struct nib_device *device, uint32_t reset)
 		return;
 	if (reset == NIB_RESET_FUNCTION) {
 		nib_device_function_reset(device);
+		nib_hw_memories_lose(&device->hw);
 	} else {
 		device->hw.regs.reset_count++;
 		if (nib_fw_alive(&device->fw))

@@ -60,6 +60,7 @@
 #define NIB_REG_TLB_INVALIDATE	0x190
 #define NIB_REG_RESET		0x194	/* WO: enum nib_reset */
 #define NIB_REG_RESET_COUNT	0x198	/* resets since power-on */
+#define NIB_REG_PROGRESS	0x19c	/* grows while a packet on the engine gets on */
 
 #define NIB_REG_CLOCK_NS	0x200	/* 64 bit: modelled time since boot */
 #define NIB_REG_BUSY_NS		0x208	/* 64 bit: modelled time with work running */
@@ -80,11 +81,12 @@
 
 enum nib_reset {
 	/*
-	 * The packet on the engine is given up and its job ends with NIB_DONE_RESET; jobs that are
-	 * suspended between packets go on, queues stay.
+	 * The packet on the engine is given up, its job ends with NIB_DONE_RESET and its queue
+	 * halts; jobs that are suspended between packets go on, queues stay.
 	 */
 	NIB_RESET_ENGINE = 1,
-	NIB_RESET_FUNCTION = 2,	/* as power-on: firmware gone, HBM contents undefined */
+	/* As power-on: firmware gone, contents of HBM and SRAM undefined. */
+	NIB_RESET_FUNCTION = 2,
 };
 
 /* Survives a function reset: only NIB_INJECT_BOOT. */
@@ -97,7 +99,7 @@ enum nib_inject {
 
 /* What ends a hang; whatever comes before it in this list has no effect. */
 enum nib_hang {
-	NIB_HANG_QUEUE = 0,	/* reset or destruction of the queue */
+	NIB_HANG_QUEUE = 0,	/* its job's cancelling, its queue's reset or destruction */
 	NIB_HANG_ENGINE = 1,	/* engine reset */
 	NIB_HANG_FIRMWARE = 2,	/* NIB_FW_HALT */
 	NIB_HANG_FUNCTION = 3,	/* function reset */
@@ -156,7 +158,7 @@ NIB_STATIC_ASSERT(sizeof(struct nib_fw_payload) == 32, "firmware payload");
 
 enum nib_fw_command {
 	NIB_FW_BOOT = 1,	/* check and start the image at FW_ADDR */
-	NIB_FW_HALT = 2,	/* stop: queues, streams and contexts are forgotten */
+	NIB_FW_HALT = 2,	/* stop: queues, streams and contexts go, memories stay */
 	/*
 	 * As HALT, once the packet on the engine has ended; none starts any more. FW_STATE is OFF
 	 * then, and nib_queue_status says at which packet each queue goes on.
@@ -194,10 +196,15 @@ enum nib_admin_op {
 					 * priority | weight << 8 | vector << 24, number of its
 					 * first job, packets of that job to skip: both 0 for a
 					 * new queue; after a firmware reboot they go on from
-					 * where nib_queue_status says that it was */
+					 * where nib_queue_status says that it was. Counters of
+					 * the queue and of that job start anew. A job with too
+					 * few packets ends with NIB_DONE_FAULT_STREAM */
 	NIB_ADM_QUEUE_DESTROY = 6,	/* arg: queue; pending jobs end with NIB_DONE_CANCELLED */
 	NIB_ADM_QUEUE_RESET = 7,	/* arg: queue; as destroy, but the queue stays, empty, and
 					 * job numbers go on from the last one rung */
+	NIB_ADM_JOB_CANCEL = 8,		/* arg: queue, job number; the job ends with
+					 * NIB_DONE_CANCELLED if it is the oldest of the queue;
+					 * in any case, a queue that had halted goes on */
 };
 
 enum nib_admin_status {
@@ -248,18 +255,21 @@ enum nib_queue_running {
 	NIB_QUEUE_IDLE = 0,		/* no job has started, or none is left */
 	NIB_QUEUE_SUSPENDED = 1,	/* a job waits for its next turn, between packets */
 	NIB_QUEUE_ON_ENGINE = 2,	/* its packet is on the engine */
+	NIB_QUEUE_BLOCKED = 3,		/* as SUSPENDED, at a semaphore that is closed */
 };
 
 /**
- * struct nib_queue_status - what a queue is doing; written by the firmware after every packet.
+ * struct nib_queue_status - what a queue is doing; written by the firmware before and after every
+ * packet.
  * @packets: completed since the queue was made; the progress counter.
  * @run_ns: modelled time on the engines.
  * @energy_pj: modelled.
  * @jobs: completed.
  * @seqno: of the running job, or of the last one.
  * @running: enum nib_queue_running.
- * @job_packets: completed of the job that is running; 0 while none is. While @running is
- *	NIB_QUEUE_ON_ENGINE, the packet after them may be done in part.
+ * @job_packets: completed of the job that is running, those that were skipped included; 0 while
+ *	none is. While @running is NIB_QUEUE_ON_ENGINE, the packet after them may be done in part,
+ *	also if the firmware has stopped since.
  */
 struct nib_queue_status {
 	__u64 packets;
@@ -319,8 +329,9 @@ NIB_STATIC_ASSERT(sizeof(struct nib_ring_entry) == 64, "ring entry");
 /**
  * enum nib_done_status - how a job ended.
  *
- * After a fault (8 and up) the queue halts: no job behind it starts until NIB_ADM_QUEUE_RESET, which
- * ends them as cancelled. Other queues go on.
+ * After a fault (8 and up), and after NIB_DONE_RESET, the queue halts: no job behind it starts until
+ * NIB_ADM_QUEUE_RESET, which ends them as cancelled, or NIB_ADM_JOB_CANCEL, after which they run.
+ * Other queues go on.
  */
 enum nib_done_status {
 	NIB_DONE_NONE = 0,

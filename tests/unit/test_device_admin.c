@@ -146,7 +146,15 @@ START_TEST(queues)
 	d->host_gap = 0;
 	ck_assert_uint_eq(QUEUE(0, 0, ring, 16, normal), NIB_ADM_OK);
 	ck_assert_uint_eq(QUEUE(0, 0, ring, 16, normal), NIB_ADM_ERR_ID);
+	/* More packets to skip than a stream can have. */
+	ck_assert_uint_eq(driver_adm(d, NIB_ADM_QUEUE_CREATE, 1, 0, ring, 16, normal, 0,
+				     NIB_MAX_STREAM_BYTES / 8), NIB_ADM_ERR_ARG);
+	ck_assert_uint_eq(driver_adm(d, NIB_ADM_QUEUE_CREATE, 1, 0, ring, 16, normal, 0, ~0ull),
+			  NIB_ADM_ERR_ARG);
 	ck_assert_uint_eq(driver_adm(d, NIB_ADM_QUEUE_RESET, 1), NIB_ADM_ERR_ID);
+	ck_assert_uint_eq(driver_adm(d, NIB_ADM_JOB_CANCEL, 1, 0), NIB_ADM_ERR_ID);
+	ck_assert_uint_eq(driver_adm(d, NIB_ADM_JOB_CANCEL, 128, 0), NIB_ADM_ERR_ID);
+	ck_assert_uint_eq(driver_adm(d, NIB_ADM_JOB_CANCEL, 0, 77), NIB_ADM_OK);
 	ck_assert_uint_eq(driver_adm(d, NIB_ADM_QUEUE_RESET, 0), NIB_ADM_OK);
 	ck_assert_uint_eq(driver_adm(d, NIB_ADM_QUEUE_DESTROY, 0), NIB_ADM_OK);
 	ck_assert_uint_eq(driver_adm(d, NIB_ADM_QUEUE_DESTROY, 0), NIB_ADM_ERR_ID);

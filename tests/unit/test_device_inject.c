@@ -143,6 +143,7 @@ START_TEST(a_hang_ends_with_its_rung)
 	ck_assert_uint_eq(driver_adm(d, NIB_ADM_NOP, 0), NIB_ADM_OK);
 	for (uint32_t i = 0; i < d->admin_tail; i++)
 		ck_assert_uint_eq(d->ctrl->admin[i].status, NIB_ADM_OK);
+	driver_adm(d, NIB_ADM_JOB_CANCEL, 0, 0);
 	driver_submit(d, 0, 0, NULL, 0, 0);
 	driver_run(d);
 	ck_assert_uint_eq(status(1), NIB_DONE_OK);

@@ -411,14 +411,17 @@ START_TEST(a_higher_priority_preempts_between_packets)
 	driver_submit(d, 0, NOPS, NULL, 0, 0);
 	ck_assert_uint_eq(nib_device_run(d->device, 10), 10);
 	ck_assert_uint_eq(d->ctrl->queues[0].packets, 10);
-	ck_assert_uint_eq(d->ctrl->queues[0].running, 1);
+	ck_assert_uint_eq(d->ctrl->queues[0].job_packets, 10);
+	ck_assert_uint_eq(d->ctrl->queues[0].running, NIB_QUEUE_SUSPENDED);
 	driver_submit(d, 1, NOPS, NULL, 0, 0);
 	ck_assert_uint_eq(nib_device_run(d->device, 101), 101);
 	ck_assert_uint_eq(status(1, 0), NIB_DONE_OK);
 	ck_assert_uint_eq(d->ctrl->queues[0].packets, 10);
-	ck_assert_uint_eq(d->ctrl->queues[0].running, 1);
+	ck_assert_uint_eq(d->ctrl->queues[0].running, NIB_QUEUE_SUSPENDED);
 	driver_run(d);
 	ck_assert_uint_eq(status(0, 0), NIB_DONE_OK);
+	ck_assert_uint_eq(d->ctrl->queues[0].running, NIB_QUEUE_IDLE);
+	ck_assert_uint_eq(d->ctrl->queues[0].job_packets, 0);
 }
 END_TEST
 
@@ -491,8 +494,9 @@ START_TEST(a_wait_yields_until_another_queue_posts)
 	driver_run(d);
 	ck_assert(nib_device_blocked(d->device));
 	ck_assert_uint_eq(driver_run(d), 0);
-	ck_assert_uint_eq(d->ctrl->queues[0].running, 1);
+	ck_assert_uint_eq(d->ctrl->queues[0].running, NIB_QUEUE_BLOCKED);
 	ck_assert_uint_eq(d->ctrl->queues[0].packets, 1);
+	ck_assert_uint_eq(d->ctrl->queues[0].job_packets, 1);
 	driver_submit(d, 1, NOPS, NULL, 0, 0);
 	driver_run(d);
 	ck_assert_uint_eq(status(1, 0), NIB_DONE_OK);
@@ -561,22 +565,24 @@ START_TEST(destroying_a_queue_cancels_its_jobs)
 }
 END_TEST
 
-START_TEST(an_engine_reset_ends_started_jobs_only)
+START_TEST(an_engine_reset_leaves_suspended_jobs_alone)
 {
 	driver_queue(d, 0, 0, 16, NIB_PRIORITY_NORMAL, 16, 1);
 	driver_queue(d, 1, 1, 16, NIB_PRIORITY_NORMAL, 16, 2);
 	driver_submit(d, 0, WAIT, NULL, 0, 0);
-	driver_submit(d, 0, NOPS, NULL, 0, 0);
 	driver_run(d);
 	driver_submit(d, 1, NOPS, NULL, 0, 0);
+	ck_assert_uint_eq(nib_device_run(d->device, 10), 10);
 	driver_write(d, NIB_REG_RESET, NIB_RESET_ENGINE);
 	ck_assert_uint_eq(driver_read(d, NIB_REG_RESET_COUNT), 1);
-	ck_assert_uint_eq(status(0, 0), NIB_DONE_RESET);
 	ck_assert_uint_eq(driver_event(d)->type, NIB_EVENT_RESET);
 	ck_assert_uint_eq(driver_event(d)->value, NIB_RESET_ENGINE);
 	driver_run(d);
-	ck_assert_uint_eq(status(0, 1), NIB_DONE_OK);
+	ck_assert_uint_eq(status(0, 0), NIB_DONE_NONE);
 	ck_assert_uint_eq(status(1, 0), NIB_DONE_OK);
+	driver_submit(d, 1, POST, NULL, 0, 0);
+	driver_run(d);
+	ck_assert_uint_eq(status(0, 0), NIB_DONE_OK);
 }
 END_TEST
 
@@ -608,8 +614,12 @@ START_TEST(a_long_packet_does_not_block_registers)
 {
 	pthread_t thread = start_forever();
 
+	uint32_t progress = driver_read(d, NIB_REG_PROGRESS);
+
 	for (unsigned int i = 0; i < 1000; i++)
 		ck_assert_uint_eq(driver_read(d, NIB_REG_FW_STATE), NIB_FW_READY);
+	while (driver_read(d, NIB_REG_PROGRESS) == progress)
+		usleep(1000);
 	ck_assert_uint_eq(driver_adm(d, NIB_ADM_NOP, 0), NIB_ADM_OK);
 	/* Mappings may change under it, and host memory may go. */
 	driver_write(d, NIB_REG_TLB_INVALIDATE, 0);
@@ -617,8 +627,10 @@ START_TEST(a_long_packet_does_not_block_registers)
 	nib_device_quiesce(d->device);
 	nib_device_resume(d->device);
 	ck_assert_uint_eq(status(0, 0), NIB_DONE_NONE);
+	ck_assert_uint_eq(d->ctrl->queues[0].running, NIB_QUEUE_ON_ENGINE);
 	driver_write(d, NIB_REG_RESET, NIB_RESET_ENGINE);
 	ck_assert_uint_eq(status(0, 0), NIB_DONE_RESET);
+	ck_assert_uint_eq(d->ctrl->queues[0].running, NIB_QUEUE_IDLE);
 	pthread_join(thread, NULL);
 }
 END_TEST
@@ -751,7 +763,7 @@ int main(void)
 	tcase_add_checked_fixture(force, setup, teardown);
 	tcase_set_timeout(force, 60);
 	tcase_add_loop_test(force, destroying_a_queue_cancels_its_jobs, 0, 2);
-	tcase_add_test(force, an_engine_reset_ends_started_jobs_only);
+	tcase_add_test(force, an_engine_reset_leaves_suspended_jobs_alone);
 	tcase_add_test(force, a_long_packet_does_not_block_registers);
 	tcase_add_test(force, a_long_packet_faults_when_its_memory_goes);
 	tcase_add_test(force, a_long_packet_ends_with_its_queue);
