@@ -175,7 +175,6 @@ struct nib_hw {
 	uint8_t *hbm;
 	int hbm_fd;
 	uint8_t *sram;
-	int sram_fd;
 
 	struct nib_regs regs;
 	struct nib_trouble trouble;

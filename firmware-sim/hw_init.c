@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -35,7 +36,7 @@ void nib_hw_log(struct nib_hw *hw, int level, const char *format, ...)
  * A file, so that QEMU can map it into the guest; sparse, so that its size costs nothing; sealed,
  * so that whoever gets the descriptor cannot shrink it under us.
  */
-static int hbm_init(struct nib_hw *hw)
+static int hbm_init_shared(struct nib_hw *hw)
 {
 	uint64_t bytes = hw->chip.mem[NIB_MEM_HBM].bytes;
 	void *at;
@@ -50,42 +51,63 @@ static int hbm_init(struct nib_hw *hw)
 	if (at == MAP_FAILED)
 		return -errno;
 	hw->hbm = at;
+	/* Most systems have no huge pages for files in memory: nothing is lost by asking. */
+	madvise(at, bytes, MADV_HUGEPAGE);
 	return 0;
 }
 
-/* A file too, for what a file can tell: which parts of it were ever written. */
+/* Sparse memory in huge pages: a model streams through all of it for each token. */
+static uint8_t *map_private(uint64_t bytes)
+{
+	uint64_t room = bytes + NIB_PAGE_2M, skip;
+	uint8_t *at = mmap(NULL, room, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (at == MAP_FAILED)
+		return NULL;
+	skip = -(uintptr_t)at & (NIB_PAGE_2M - 1);
+	if (skip)
+		munmap(at, skip);
+	munmap(at + skip + bytes, room - skip - bytes);
+	madvise(at + skip, bytes, MADV_HUGEPAGE);
+	return at + skip;
+}
+
+static int hbm_init(struct nib_hw *hw, bool share)
+{
+	if (share)
+		return hbm_init_shared(hw);
+	hw->hbm = map_private(hw->chip.mem[NIB_MEM_HBM].bytes);
+	return hw->hbm ? 0 : -ENOMEM;
+}
+
 static int sram_init(struct nib_hw *hw)
 {
-	uint64_t bytes = hw->chip.mem[NIB_MEM_SRAM].bytes;
-	void *at;
-
-	hw->sram_fd = memfd_create("nib-sram", MFD_CLOEXEC);
-	if (hw->sram_fd < 0 || ftruncate(hw->sram_fd, (off_t)bytes))
-		return -errno;
-	at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, hw->sram_fd, 0);
-	if (at == MAP_FAILED)
-		return -errno;
-	hw->sram = at;
-	return 0;
+	hw->sram = map_private(hw->chip.mem[NIB_MEM_SRAM].bytes);
+	return hw->sram ? 0 : -ENOMEM;
 }
 
 /* Only what takes up memory already: the rest of a large part stays free. */
-static void scramble(int fd, uint8_t *at, uint64_t bytes)
+static void scramble(uint8_t *at, uint64_t bytes)
 {
-	off_t start, end = 0;
+	uint64_t step = 1ull << 30, page = (uint64_t)sysconf(_SC_PAGESIZE);
+	unsigned char *there = malloc(step / page);
 
-	while ((uint64_t)end < bytes && (start = lseek(fd, end, SEEK_DATA)) >= 0) {
-		end = lseek(fd, start, SEEK_HOLE);
-		if (end < 0)
-			return;
-		memset(at + start, NIB_HW_LOST, (size_t)(end - start));
+	for (uint64_t done = 0, n; there && done < bytes; done += n) {
+		n = bytes - done < step ? bytes - done : step;
+		if (mincore(at + done, n, there))
+			break;
+		for (uint64_t i = 0; i < n; i += page)
+			if (there[i / page] & 1)
+				memset(at + done + i, NIB_HW_LOST, page);
 	}
+	free(there);
 }
 
 void nib_hw_memories_lose(struct nib_hw *hw)
 {
-	scramble(hw->hbm_fd, hw->hbm, hw->chip.mem[NIB_MEM_HBM].bytes);
-	scramble(hw->sram_fd, hw->sram, hw->chip.mem[NIB_MEM_SRAM].bytes);
+	scramble(hw->hbm, hw->chip.mem[NIB_MEM_HBM].bytes);
+	scramble(hw->sram, hw->chip.mem[NIB_MEM_SRAM].bytes);
 }
 
 int nib_hw_init(struct nib_hw *hw, const struct nib_device_config *config, char *error,
@@ -96,7 +118,6 @@ int nib_hw_init(struct nib_hw *hw, const struct nib_device_config *config, char 
 	hw->ops = config->ops;
 	hw->host = config->host;
 	hw->hbm_fd = -1;
-	hw->sram_fd = -1;
 	err = nib_chip_load(config->chip ? config->chip : "small", &hw->chip, error, error_bytes);
 	if (err)
 		return err;
@@ -106,7 +127,7 @@ int nib_hw_init(struct nib_hw *hw, const struct nib_device_config *config, char 
 			 config->kernels);
 		return -EINVAL;
 	}
-	err = hbm_init(hw);
+	err = hbm_init(hw, config->share);
 	if (!err)
 		err = sram_init(hw);
 	if (!err)
@@ -130,12 +151,9 @@ void nib_hw_destroy(struct nib_hw *hw)
 		munmap(hw->sram, hw->chip.mem[NIB_MEM_SRAM].bytes);
 	if (hw->hbm_fd >= 0)
 		close(hw->hbm_fd);
-	if (hw->sram_fd >= 0)
-		close(hw->sram_fd);
 	nib_arena_destroy(&hw->arena);
 	hw->pool = NULL;
 	hw->hbm = NULL;
 	hw->sram = NULL;
 	hw->hbm_fd = -1;
-	hw->sram_fd = -1;
 }

@@ -39,6 +39,8 @@ struct nib_host_ops {
  * @threads: that compute at once, the caller of nib_device_run() included; 0 for 1. Results do not
  *	depend on it.
  * @inject: NIB_REG_INJECT works.
+ * @share: HBM is a file that others can map, see nib_device_window(). Else it is this process's own
+ *	memory, in huge pages where the system has them.
  * @ops: the machine; copied.
  * @host: first argument of the operations.
  */
@@ -47,6 +49,7 @@ struct nib_device_config {
 	const char *kernels;
 	unsigned int threads;
 	bool inject;
+	bool share;
 	struct nib_host_ops ops;
 	void *host;
 };
@@ -73,7 +76,7 @@ void nib_device_write(struct nib_device *device, unsigned int bar, uint64_t offs
 
 /**
  * nib_device_window - the memory behind NIB_BAR_HBM.
- * @fd: receives its file descriptor, owned by the device. May be NULL.
+ * @fd: receives its file descriptor, owned by the device; -1 unless it was made to share. May be NULL.
  * @bytes: receives its length. May be NULL.
  */
 void *nib_device_window(struct nib_device *device, int *fd, uint64_t *bytes);

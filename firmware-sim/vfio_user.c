@@ -579,6 +579,7 @@ int nib_vfio_user_create(const struct nib_vfio_config *config, char *error, size
 		.kernels = config->kernels,
 		.threads = config->threads,
 		.inject = config->inject,
+		.share = true,
 		.ops = {
 			.dma = host_dma,
 			.irq = host_irq,

@@ -93,12 +93,12 @@ int sim_hbm_alloc(struct sim_device *sim, uint64_t bytes, uint64_t *offset)
 				 ACCEL_SPACE_TOP, offset);
 }
 
-/* Free memory of the window is zero, always. */
+/* Free memory of the window is zero, always. It is memory of this process alone. */
 void sim_hbm_free(struct sim_device *sim, uint64_t offset, uint64_t bytes)
 {
 	bytes = (bytes + ACCEL_PAGE - 1) & ~(ACCEL_PAGE - 1);
 	if (offset < sim->window_bytes) {
-		if (bytes < NIB_PAGE_2M || madvise(sim->window + offset, bytes, MADV_REMOVE))
+		if (bytes < NIB_PAGE_2M || madvise(sim->window + offset, bytes, MADV_DONTNEED))
 			memset(sim->window + offset, 0, bytes);
 	} else if (offset < sim->hbm_dirty) {
 		sim->hbm_dirty = offset;

@@ -60,7 +60,7 @@ START_TEST(contexts)
 {
 	uint64_t root = driver_hbm_alloc(d, NIB_PAGE_4K, NIB_PAGE_4K);
 
-	ck_assert_uint_eq(driver_adm(d, NIB_ADM_CTX_CREATE, 64, root), NIB_ADM_ERR_ID);
+	ck_assert_uint_eq(driver_adm(d, NIB_ADM_CTX_CREATE, 128, root), NIB_ADM_ERR_ID);
 	ck_assert_uint_eq(driver_adm(d, NIB_ADM_CTX_CREATE, 1ull << 32, root), NIB_ADM_ERR_ID);
 	ck_assert_uint_eq(driver_adm(d, NIB_ADM_CTX_CREATE, 0, root + 8), NIB_ADM_ERR_ARG);
 	ck_assert_uint_eq(driver_adm(d, NIB_ADM_CTX_CREATE, 0, 256ull << 20), NIB_ADM_ERR_ARG);
@@ -128,7 +128,7 @@ START_TEST(queues)
 	driver_context(d, 0);
 #define QUEUE(id, context, ring_, entries, how) \
 	driver_adm(d, NIB_ADM_QUEUE_CREATE, id, context, ring_, entries, how)
-	ck_assert_uint_eq(QUEUE(128, 0, ring, 16, normal), NIB_ADM_ERR_ID);
+	ck_assert_uint_eq(QUEUE(1088, 0, ring, 16, normal), NIB_ADM_ERR_ID);
 	ck_assert_uint_eq(QUEUE(0, 1, ring, 16, normal), NIB_ADM_ERR_ID);
 	ck_assert_uint_eq(QUEUE(0, 0, ring, 8, normal), NIB_ADM_ERR_ARG);
 	ck_assert_uint_eq(QUEUE(0, 0, ring, 17, normal), NIB_ADM_ERR_ARG);

@@ -240,13 +240,13 @@ static const struct {
 	  "hbm.window_bytes: 268435457 is not a power of two" },
 	{ "\"window_bytes\": 268435456", "\"window_bytes\": 536870912",
 	  "hbm.window_bytes: 536870912 is more than hbm.bytes" },
-	{ "\"queues\": 128", "\"queues\": 1025",
-	  "queues: 1025 is out of range, must be 1 to 1024" },
+	{ "\"queues\": 1088", "\"queues\": 1537",
+	  "queues: 1537 is out of range, must be 1 to 1536" },
 	{ "\"name\": \"small\"", "\"name\": \"\"", "name: must have 1 to 31" },
 	{ "\"name\": \"small\"", "\"name\": 3", "name: must be a string" },
 	{ "\"attention\": {", "\"attention\": 1, \"x\": {", "attention: must be an object" },
-	{ "\"contexts\": 64", "\"contexts\": 64, \"contexts\": 64", "line" },
-	{ "\"contexts\": 64", "\"contexts\": ", "line" },
+	{ "\"contexts\": 128", "\"contexts\": 128, \"contexts\": 128", "line" },
+	{ "\"contexts\": 128", "\"contexts\": ", "line" },
 	{ "\"bytes\": 268435456", "\"bytes\": 1e300", "hbm.bytes: must be a whole number" },
 };
 
