@@ -70,19 +70,31 @@ void nib_device_release(struct nib_device *device)
 	pthread_cond_broadcast(&device->changed);
 }
 
-/* Raises what is due; drops the lock, since the host may come back with a register access. */
-static void device_interrupt(struct nib_device *device)
+void nib_device_interrupt(struct nib_device *device)
 {
-	uint32_t vectors = device->fw.interrupts;
+	uint32_t due = device->fw.interrupts, twice = 0;
 
 	device->fw.interrupts = 0;
+	for (uint32_t left = due; left; left &= left - 1) {
+		uint32_t vector = (uint32_t)__builtin_ctz(left);
+
+		if (nib_trouble_strikes(&device->hw.trouble, NIB_FAULT_LOST_INTERRUPT, vector,
+					NULL))
+			due &= ~(1u << vector);
+		else if (nib_trouble_strikes(&device->hw.trouble, NIB_FAULT_SPURIOUS_INTERRUPT,
+					     vector, NULL))
+			twice |= 1u << vector;
+	}
+	device->interrupts += (uint64_t)__builtin_popcount(due) + __builtin_popcount(twice);
 	pthread_mutex_unlock(&device->lock);
-	for (; vectors; vectors &= vectors - 1)
-		device->hw.ops.irq(device->hw.host, (unsigned int)__builtin_ctz(vectors));
+	for (; due; due &= due - 1)
+		device->hw.ops.irq(device->hw.host, (unsigned int)__builtin_ctz(due));
+	for (; twice; twice &= twice - 1)
+		device->hw.ops.irq(device->hw.host, (unsigned int)__builtin_ctz(twice));
 	pthread_mutex_lock(&device->lock);
 }
 
-static void device_kick(struct nib_device *device)
+void nib_device_kick(struct nib_device *device)
 {
 	if (device->hw.ops.kick)
 		device->hw.ops.kick(device->hw.host);
@@ -151,7 +163,7 @@ void nib_device_function_reset(struct nib_device *device)
 	device->fw.interrupts = 0;
 	memset(&device->hw.regs, 0, sizeof(device->hw.regs));
 	device->hw.regs.reset_count = count + 1;
-	atomic_store(&device->hw.trouble.poison, 0);
+	nib_trouble_reset(&device->hw.trouble);
 	device->deferred = 0;
 	nib_mmu_invalidate(&device->hw.mmu, ~0u);
 	nib_meter_idle(&device->hw, nib_host_ns());
@@ -215,7 +227,8 @@ uint64_t nib_device_read(struct nib_device *device, unsigned int bar, uint64_t o
 	if (!access_ok(bar, offset, bytes) || bar != NIB_BAR_REGS)
 		return bytes == 4 ? UINT32_MAX : UINT64_MAX;
 	pthread_mutex_lock(&device->lock);
-	value = nib_regs_read(device, offset, bytes);
+	value = device->link_down ? bytes == 4 ? UINT32_MAX : UINT64_MAX :
+		nib_regs_read(device, offset, bytes);
 	pthread_mutex_unlock(&device->lock);
 	return value;
 }
@@ -223,6 +236,8 @@ uint64_t nib_device_read(struct nib_device *device, unsigned int bar, uint64_t o
 static void write_locked(struct nib_device *device, unsigned int bar, uint64_t offset,
 			 unsigned int bytes, uint64_t value)
 {
+	if (device->link_down)
+		return;
 	if (bar == NIB_BAR_REGS)
 		nib_regs_write(device, offset, bytes, value);
 	else
@@ -258,9 +273,9 @@ void nib_device_write(struct nib_device *device, unsigned int bar, uint64_t offs
 	else
 		write_locked(device, bar, offset, bytes, value);
 	pthread_mutex_unlock(&device->control);
-	device_interrupt(device);
+	nib_device_interrupt(device);
 	pthread_mutex_unlock(&device->lock);
-	device_kick(device);
+	nib_device_kick(device);
 }
 
 /* --- Quiesce --- */
@@ -292,9 +307,9 @@ void nib_device_resume(struct nib_device *device)
 		nib_device_release(device);
 	}
 	pthread_mutex_unlock(&device->control);
-	device_interrupt(device);
+	nib_device_interrupt(device);
 	pthread_mutex_unlock(&device->lock);
-	device_kick(device);
+	nib_device_kick(device);
 }
 
 /* --- Execution --- */
@@ -304,7 +319,8 @@ bool nib_device_blocked(struct nib_device *device)
 	bool pending;
 
 	pthread_mutex_lock(&device->lock);
-	pending = !device->quiesced && nib_fw_pending(&device->fw);
+	pending = !device->quiesced && (nib_fw_pending(&device->fw) ||
+					 nib_fw_waits(&device->fw));
 	pthread_mutex_unlock(&device->lock);
 	return pending;
 }
@@ -312,12 +328,16 @@ bool nib_device_blocked(struct nib_device *device)
 /* One packet. With the lock held, which is free while it executes. */
 static void device_execute(struct nib_device *device)
 {
+	struct nib_afflicted afflicted;
+
+	nib_device_afflict(device, &afflicted);
 	device->busy = true;
 	pthread_mutex_unlock(&device->lock);
 	nib_engine_execute(&device->hw, &device->command, &device->result);
 	pthread_mutex_lock(&device->lock);
 	device->busy = false;
 	pthread_cond_broadcast(&device->changed);
+	nib_device_relieve(device, &afflicted);
 	nib_fw_retire(&device->fw, &device->command, &device->result);
 	if (device->suspending) {
 		device->suspending = false;
@@ -339,16 +359,18 @@ unsigned int nib_device_run(struct nib_device *device, unsigned int packets)
 	while (ran < packets) {
 		while (device->hold && !device->quiesced)
 			pthread_cond_wait(&device->changed, &device->lock);
+		if (!device->quiesced && nib_fw_waits(&device->fw) && nib_fw_tick(&device->fw))
+			nib_device_admin(device);
 		if (device->quiesced || !nib_fw_pick(&device->fw, &device->command))
 			break;
 		device_execute(device);
 		ran += device->result.status != NIB_ENGINE_BLOCKED;
 		if (device->fw.interrupts)
-			device_interrupt(device);
+			nib_device_interrupt(device);
 	}
 	device->runner = false;
 	pthread_cond_broadcast(&device->changed);
-	device_interrupt(device);
+	nib_device_interrupt(device);
 	pthread_mutex_unlock(&device->lock);
 	return ran;
 }

@@ -31,6 +31,9 @@ struct nib_deferred_write {
  * @hold: while not 0, no packet starts, and one that executes parks at its next safe point.
  * @suspending: the firmware halts when the packet on the engine has ended.
  * @quiesced: nesting of nib_device_quiesce().
+ * @link_down: all reads give ones.
+ * @link_losses: how often it has been.
+ * @interrupts: raised.
  * @latch_offset, @latch_value: upper half of the 64-bit register that was read last.
  */
 struct nib_device {
@@ -46,6 +49,9 @@ struct nib_device {
 	bool suspending;
 	unsigned int hold;
 	unsigned int quiesced;
+	bool link_down;
+	unsigned int link_losses;
+	uint64_t interrupts;
 	uint64_t latch_offset;
 	uint32_t latch_value;
 	unsigned int deferred;
@@ -65,6 +71,27 @@ void nib_device_hold(struct nib_device *device);
 bool nib_device_stop(struct nib_device *device, enum nib_hang how);
 void nib_device_release(struct nib_device *device);
 void nib_device_function_reset(struct nib_device *device);
+
+/**
+ * struct nib_afflicted - what was ordered for the packet that is about to execute.
+ */
+struct nib_afflicted {
+	bool mmu;
+	bool ecc;
+	struct nib_strike mmu_strike;
+	struct nib_strike ecc_strike;
+};
+
+/* Before and after a packet executes. */
+void nib_device_afflict(struct nib_device *device, struct nib_afflicted *afflicted);
+void nib_device_relieve(struct nib_device *device, const struct nib_afflicted *afflicted);
+/* As nib_device_inject(). */
+int nib_device_inject_locked(struct nib_device *device, const struct nib_fault_order *order);
+/* Answers what is in the admin ring. */
+void nib_device_admin(struct nib_device *device);
+/* Raises what is due; drops the lock meanwhile, since the host may come back with an access. */
+void nib_device_interrupt(struct nib_device *device);
+void nib_device_kick(struct nib_device *device);
 
 uint64_t nib_regs_read(struct nib_device *device, uint64_t offset, unsigned int bytes);
 void nib_regs_write(struct nib_device *device, uint64_t offset, unsigned int bytes,

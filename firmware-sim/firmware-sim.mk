@@ -4,17 +4,18 @@
 include firmware-sim/kernels/kernels.mk
 
 NIBDEV_DIR := $(BUILD)/firmware-sim
-NIBDEV_OBJS := $(addprefix $(NIBDEV_DIR)/,builtin.o chip.o device.o regs.o pool.o \
+NIBDEV_OBJS := $(addprefix $(NIBDEV_DIR)/,builtin.o chip.o device.o device_fault.o regs.o pool.o \
+	trouble.o control.o control_socket.o \
 	hw_init.o hw_mem.o hw_mmu.o hw_timing.o \
 	hw_exec.o hw_exec_attention.o hw_exec_dma.o hw_exec_gemm.o hw_exec_vec.o \
-	fw_admin.o fw_boot.o fw_sched.o sha256.o \
+	fw_admin.o fw_boot.o fw_sched.o fw_trouble.o sha256.o \
 	pci.o vfio_user.o) $(KERNELS_OBJS)
 # What a program that links libnibdev.a needs besides.
 NIBDEV_LIBS := $(shell $(PKG_CONFIG) --libs jansson) -lm -lpthread
 NIB_FW_VERSION := $(VERSION)
 
 $(NIBDEV_DIR)/%.o: CFLAGS_EXTRA += -Ifirmware-sim
-$(NIBDEV_DIR)/chip.o: CFLAGS_EXTRA += $(shell $(PKG_CONFIG) --cflags jansson)
+$(NIBDEV_DIR)/chip.o $(NIBDEV_DIR)/control.o: CFLAGS_EXTRA += $(shell $(PKG_CONFIG) --cflags jansson)
 
 # The assembler includes these: make has to know.
 $(NIBDEV_DIR)/builtin.o: CFLAGS_EXTRA += -DNIB_CHIPS_DIR='"firmware-sim/chips"' \
@@ -47,6 +48,7 @@ install-device: programs
 	install -m 755 $(BUILD)/nib-sim $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(BUILD)/nib_fw.bin $(DESTDIR)$(PREFIX)/lib/firmware/nibble
 	install -m 644 firmware-sim/nib-sim.1 $(DESTDIR)$(PREFIX)/share/man/man1
-	install -m 644 uapi/*.h firmware-sim/nib_device.h $(DESTDIR)$(PREFIX)/include/nibble
+	install -m 644 uapi/*.h firmware-sim/nib_device.h \
+		firmware-sim/nib_fault.h $(DESTDIR)$(PREFIX)/include/nibble
 
 .PHONY: install-device

@@ -77,6 +77,25 @@ struct nib_fw_queue {
 	struct nib_fw_job job;
 };
 
+#define NIB_FW_HELD	64u
+
+/**
+ * struct nib_fw_held - a completion that an order keeps back.
+ * @again: it has been posted before.
+ * @number: of its job.
+ * @due_ns: host clock when it goes out.
+ * @others: or after so many other completions; 0 for no such number.
+ */
+struct nib_fw_held {
+	bool used;
+	bool again;
+	uint32_t queue;
+	uint64_t number;
+	uint64_t due_ns;
+	uint32_t others;
+	struct nib_completion done;
+};
+
 #define NIB_FW_NO_QUEUE	~0u
 #define NIB_PRIORITIES	4u
 
@@ -93,6 +112,10 @@ struct nib_fw_queue {
  * @ready: bit per queue that has jobs.
  * @floor_ns: by priority: virtual time at which a queue that wakes up joins.
  * @interrupts: vectors to raise once the lock is free.
+ * @hung: 0, or 1 + enum nib_hang: it does nothing until that.
+ * @hung_beat: its heartbeat since.
+ * @slow_until: host clock when the next message is answered; 0: at once.
+ * @judged: number of the message that had its chance of being late, from 1.
  */
 struct nib_fw {
 	struct nib_hw *hw;
@@ -110,6 +133,12 @@ struct nib_fw {
 	uint64_t ready[NIB_MAX_QUEUES / 64];
 	uint64_t floor_ns[NIB_PRIORITIES];
 	uint32_t interrupts;
+	uint32_t hung;
+	uint32_t hung_beat;
+	uint64_t slow_until;
+	uint32_t judged;
+	uint32_t num_held;
+	struct nib_fw_held held[NIB_FW_HELD];
 	struct nib_fw_context contexts[NIB_MAX_CONTEXTS];
 	struct nib_fw_queue queues[NIB_MAX_QUEUES];
 };
@@ -134,7 +163,12 @@ bool nib_fw_admin_stops(struct nib_fw *fw);
 /* Answers the next message; false if there is none. */
 bool nib_fw_admin_step(struct nib_fw *fw);
 
+/* False: the next message is not to be answered yet, or there is none. */
+bool nib_fw_admin_due(struct nib_fw *fw);
+
 /* --- fw_sched.c --- */
+/* Part of a queue's ring; NULL stops the queue, there is no way to tell more than an event. */
+void *nib_fw_ring(struct nib_fw *fw, uint32_t queue, uint64_t offset, uint64_t bytes, bool write);
 void nib_fw_queue_ring(struct nib_fw *fw, uint32_t queue, uint32_t tail);
 /* The next packet to execute; false: nothing can run now. */
 bool nib_fw_pick(struct nib_fw *fw, struct nib_engine_command *command);
@@ -149,5 +183,25 @@ void nib_fw_engine_reset(struct nib_fw *fw);
 void nib_fw_queue_cancel(struct nib_fw *fw, uint32_t queue);
 /* One does, if it is the oldest; a halted queue goes on. Its packet is not on the engine. */
 void nib_fw_job_cancel(struct nib_fw *fw, uint32_t queue, uint64_t number);
+
+/* --- fw_trouble.c --- */
+/* READY, and not hung. */
+bool nib_fw_works(const struct nib_fw *fw);
+/* Hung so that only more than @how ends it. */
+bool nib_fw_hung(const struct nib_fw *fw, enum nib_hang how);
+/* Posts the completion of the oldest job of a queue, or what an order makes of it. */
+void nib_fw_done_post(struct nib_fw *fw, uint32_t queue, struct nib_completion *done);
+/* Lets go of what is kept back of a queue, or of all where it is NIB_FAULT_ANY. */
+void nib_fw_done_flush(struct nib_fw *fw, uint32_t queue);
+/* True while something waits for the clock. */
+bool nib_fw_waits(const struct nib_fw *fw);
+/* Lets go of what is due; true: and answer the admin ring. */
+bool nib_fw_tick(struct nib_fw *fw);
+/* Whether the next message, of operation @op, is kept waiting. */
+bool nib_fw_message_is_late(struct nib_fw *fw, uint32_t op);
+/* What strikes at once. */
+void nib_fw_afflict(struct nib_fw *fw, const struct nib_fault_order *order);
+/* A packet of @queue has ended: a chance for what stops the firmware. */
+void nib_fw_chance(struct nib_fw *fw, uint32_t queue);
 
 #endif

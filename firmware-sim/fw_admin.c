@@ -178,8 +178,11 @@ static enum nib_admin_status admin_execute(struct nib_fw *fw, const struct nib_a
 
 void nib_fw_ping(struct nib_fw *fw, uint32_t value)
 {
-	__u32 *ping = nib_fw_ctrl(fw, offsetof(struct nib_ctrl, ping), sizeof(*ping));
+	__u32 *ping;
 
+	if (!nib_fw_works(fw))
+		return;
+	ping = nib_fw_ctrl(fw, offsetof(struct nib_ctrl, ping), sizeof(*ping));
 	if (!ping)
 		return;
 	__atomic_store_n(ping, value, __ATOMIC_RELEASE);
@@ -188,7 +191,7 @@ void nib_fw_ping(struct nib_fw *fw, uint32_t value)
 
 void nib_fw_admin_ring(struct nib_fw *fw, uint32_t tail)
 {
-	if (!nib_fw_alive(fw))
+	if (!nib_fw_works(fw))
 		return;
 	if (tail - fw->admin_head > NIB_ADMIN_SLOTS) {
 		nib_hw_log(fw->hw, 4, "admin doorbell: %u is not within %u of %u", tail,
@@ -200,7 +203,7 @@ void nib_fw_admin_ring(struct nib_fw *fw, uint32_t tail)
 
 static struct nib_admin_msg *admin_slot(struct nib_fw *fw)
 {
-	if (!nib_fw_alive(fw) || fw->admin_head == fw->admin_tail)
+	if (!nib_fw_works(fw) || fw->admin_head == fw->admin_tail)
 		return NULL;
 	return nib_fw_ctrl(fw, offsetof(struct nib_ctrl, admin) +
 			   fw->admin_head % NIB_ADMIN_SLOTS * sizeof(struct nib_admin_msg),
@@ -218,6 +221,13 @@ static bool admin_meets_engine(const struct nib_fw *fw, const struct nib_admin_m
 	return msg->op == NIB_ADM_QUEUE_DESTROY || msg->op == NIB_ADM_QUEUE_RESET;
 }
 
+bool nib_fw_admin_due(struct nib_fw *fw)
+{
+	const struct nib_admin_msg *slot = admin_slot(fw);
+
+	return slot && !nib_fw_message_is_late(fw, slot->op);
+}
+
 bool nib_fw_admin_stops(struct nib_fw *fw)
 {
 	const struct nib_admin_msg *slot = admin_slot(fw);
@@ -232,7 +242,8 @@ bool nib_fw_admin_stops(struct nib_fw *fw)
 bool nib_fw_admin_step(struct nib_fw *fw)
 {
 	struct nib_admin_msg *slot = admin_slot(fw), msg;
-	enum nib_admin_status status;
+	struct nib_strike strike;
+	uint32_t status;
 
 	if (!slot)
 		return false;
@@ -240,6 +251,8 @@ bool nib_fw_admin_step(struct nib_fw *fw)
 	/* The driver may have changed its mind since nib_fw_admin_stops(). */
 	if (admin_meets_engine(fw, &msg))
 		status = NIB_ADM_ERR_BUSY;
+	else if (nib_trouble_strikes(&fw->hw->trouble, NIB_FAULT_BAD_ANSWER, msg.op, &strike))
+		status = strike.how.value;
 	else
 		status = admin_execute(fw, &msg);
 	slot = admin_slot(fw);

@@ -99,6 +99,7 @@ void nib_fw_boot(struct nib_fw *fw)
 	struct nib_regs *regs = &fw->hw->regs;
 	struct nib_fw_payload payload;
 	struct nib_fw_header header;
+	struct nib_strike strike;
 
 	if (regs->fw_state == NIB_FW_READY) {
 		regs->fw_error = NIB_FW_ERR_STATE;
@@ -107,10 +108,9 @@ void nib_fw_boot(struct nib_fw *fw)
 	nib_fw_forget(fw);
 	regs->fw_state = NIB_FW_BOOTING;
 	regs->fw_error = image_load(fw, &header, &payload);
-	if (fw->hw->trouble.boots) {
-		fw->hw->trouble.boots--;
-		regs->fw_error = NIB_FW_ERR_DIGEST;
-	}
+	if (nib_trouble_strikes(&fw->hw->trouble, NIB_FAULT_FIRMWARE_REFUSED, NIB_FAULT_ANY,
+				&strike))
+		regs->fw_error = strike.how.value;
 	if (regs->fw_error) {
 		regs->fw_state = NIB_FW_FAILED;
 		nib_hw_log(fw->hw, 4, "firmware refused, error %u", regs->fw_error);
@@ -120,6 +120,8 @@ void nib_fw_boot(struct nib_fw *fw)
 	fw->ctrl = regs->ctrl_addr;
 	fw->boot_ns = nib_host_ns();
 	regs->fw_api = (uint32_t)header.api_major << 16 | header.api_minor;
+	if (nib_trouble_strikes(&fw->hw->trouble, NIB_FAULT_FIRMWARE_API, NIB_FAULT_ANY, &strike))
+		regs->fw_api = strike.how.value << 16;
 	memcpy(regs->fw_version, header.version, sizeof(regs->fw_version));
 	regs->fw_state = NIB_FW_READY;
 	nib_hw_log(fw->hw, 6, "firmware %s started", regs->fw_version);
@@ -133,6 +135,8 @@ void nib_fw_halt(struct nib_fw *fw)
 		regs->fw_error = NIB_FW_ERR_STATE;
 		return;
 	}
+	/* What was on its way arrives before that. */
+	nib_fw_done_flush(fw, NIB_FAULT_ANY);
 	nib_fw_forget(fw);
 	regs->fw_state = NIB_FW_OFF;
 	regs->fw_error = NIB_FW_OK;
@@ -152,6 +156,8 @@ uint32_t nib_fw_heartbeat(const struct nib_fw *fw, uint64_t host_ns)
 {
 	if (!nib_fw_alive(fw))
 		return 0;
+	if (fw->hung)
+		return fw->hung_beat;
 	return (uint32_t)((host_ns - fw->boot_ns) / 1000 / fw->constants.heartbeat_us + 1);
 }
 

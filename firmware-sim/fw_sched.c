@@ -33,8 +33,7 @@ static void queue_update(struct nib_fw *fw, uint32_t id)
 	ready_set(fw, id, queue_has_jobs(&fw->queues[id]));
 }
 
-/* Part of a queue's ring; NULL stops the queue, there is no way to tell more than an event. */
-static void *queue_ring(struct nib_fw *fw, uint32_t id, uint64_t offset, uint64_t bytes, bool write)
+void *nib_fw_ring(struct nib_fw *fw, uint32_t id, uint64_t offset, uint64_t bytes, bool write)
 {
 	struct nib_fw_queue *queue = &fw->queues[id];
 	void *p = nib_hw_dma(fw->hw, queue->ring + offset, bytes, write);
@@ -78,7 +77,7 @@ void nib_fw_queue_ring(struct nib_fw *fw, uint32_t id, uint32_t tail)
 
 	/* A doorbell may come with a store to a semaphore. */
 	fw->epoch++;
-	if (!nib_fw_alive(fw) || id >= fw->hw->chip.queues || !queue->used)
+	if (!nib_fw_works(fw) || id >= fw->hw->chip.queues || !queue->used)
 		return;
 	ahead = tail - (uint32_t)queue->head;
 	if (ahead > queue->entries) {
@@ -99,8 +98,6 @@ void nib_fw_queue_ring(struct nib_fw *fw, uint32_t id, uint32_t tail)
 static void job_post(struct nib_fw *fw, uint32_t id, struct nib_completion *done)
 {
 	struct nib_fw_queue *queue = &fw->queues[id];
-	uint64_t slot = queue->head % queue->entries;
-	struct nib_completion *to;
 
 	done->queue = id;
 	done->phase = (__u32)(queue->head / queue->entries + 1);
@@ -110,16 +107,11 @@ static void job_post(struct nib_fw *fw, uint32_t id, struct nib_completion *done
 	queue->status.job_packets = 0;
 	queue->status.seqno = (__u32)done->seqno;
 	queue->status.jobs++;
-	to = queue_ring(fw, id, NIB_RING_DONE(queue->entries) + slot * sizeof(*to), sizeof(*to),
-			true);
-	if (!to)
+	nib_fw_done_post(fw, id, done);
+	if (queue->broken)
 		return;
-	memcpy((char *)to + sizeof(to->phase), (char *)done + sizeof(done->phase),
-	       sizeof(*to) - sizeof(to->phase));
-	__atomic_store_n(&to->phase, done->phase, __ATOMIC_RELEASE);
 	queue->head++;
 	queue_update(fw, id);
-	nib_fw_interrupt(fw, queue->vector);
 	queue_publish(fw, id);
 }
 
@@ -165,7 +157,7 @@ static void job_drop(struct nib_fw *fw, uint32_t id, uint32_t status)
 		queue->job.done.packet = queue->job.packets;
 		queue->job.done.end_ns = nib_meter_clock_ns(fw->hw, nib_host_ns());
 	} else {
-		entry = queue_ring(fw, id, slot * sizeof(*entry), sizeof(*entry), false);
+		entry = nib_fw_ring(fw, id, slot * sizeof(*entry), sizeof(*entry), false);
 		if (!entry)
 			return;
 		memset(&queue->job.done, 0, sizeof(queue->job.done));
@@ -182,6 +174,8 @@ void nib_fw_queue_cancel(struct nib_fw *fw, uint32_t id)
 	queue->halted = false;
 	while (nib_fw_alive(fw) && queue_has_jobs(queue))
 		job_drop(fw, id, NIB_DONE_CANCELLED);
+	/* Whoever asked for it may take the ring away afterwards. */
+	nib_fw_done_flush(fw, id);
 	queue->tail = queue->head;
 	queue->job.active = false;
 	queue->skip = 0;
@@ -205,6 +199,8 @@ void nib_fw_engine_reset(struct nib_fw *fw)
 {
 	uint32_t id = fw->stopped;
 
+	if (!nib_fw_works(fw))
+		return;
 	/* Where the packet came to its end first, there is nothing to give up. */
 	fw->stopped = NIB_FW_NO_QUEUE;
 	if (id != NIB_FW_NO_QUEUE && fw->queues[id].used && fw->queues[id].job.active) {
@@ -225,11 +221,11 @@ static bool job_fetch(struct nib_fw *fw, uint32_t id)
 	uint64_t slot = queue->head % queue->entries;
 	const void *from;
 
-	from = queue_ring(fw, id, slot * sizeof(job->entry), sizeof(job->entry), false);
+	from = nib_fw_ring(fw, id, slot * sizeof(job->entry), sizeof(job->entry), false);
 	if (!from)
 		return false;
 	memcpy(&job->entry, from, sizeof(job->entry));
-	from = queue_ring(fw, id, NIB_RING_ARGS(queue->entries) + slot * NIB_RING_ARG_BYTES,
+	from = nib_fw_ring(fw, id, NIB_RING_ARGS(queue->entries) + slot * NIB_RING_ARG_BYTES,
 			  NIB_RING_ARG_BYTES, false);
 	if (!from)
 		return false;
@@ -387,7 +383,7 @@ bool nib_fw_pick(struct nib_fw *fw, struct nib_engine_command *command)
 {
 	uint32_t id;
 
-	while (nib_fw_alive(fw) && (id = choose(fw)) != NIB_FW_NO_QUEUE) {
+	while (nib_fw_works(fw) && (id = choose(fw)) != NIB_FW_NO_QUEUE) {
 		struct nib_fw_queue *queue = &fw->queues[id];
 
 		if (fw->current != id)
@@ -416,6 +412,8 @@ bool nib_fw_pick(struct nib_fw *fw, struct nib_engine_command *command)
 
 bool nib_fw_pending(const struct nib_fw *fw)
 {
+	if (!nib_fw_works(fw))
+		return false;
 	for (uint32_t i = 0; i < NIB_MAX_QUEUES / 64; i++)
 		if (fw->ready[i])
 			return true;
@@ -456,7 +454,11 @@ void nib_fw_retire(struct nib_fw *fw, const struct nib_engine_command *command,
 
 	/* The firmware may have been lost while the packet ran. */
 	fw->running = NIB_FW_NO_QUEUE;
-	if (id == NIB_FW_NO_QUEUE || !nib_fw_alive(fw))
+	if (id == NIB_FW_NO_QUEUE || !nib_fw_works(fw))
+		return;
+	if (result->status != NIB_ENGINE_BLOCKED)
+		nib_fw_chance(fw, id);
+	if (!nib_fw_works(fw))
 		return;
 	queue = &fw->queues[id];
 	if (result->status == NIB_ENGINE_BLOCKED) {

@@ -17,6 +17,7 @@
 #include "nib_isa.h"
 #include "nib_regs.h"
 #include "pool.h"
+#include "trouble.h"
 
 #define NIB_MEMS 3 /* enum nib_mem */
 
@@ -146,25 +147,6 @@ struct nib_regs {
 	uint32_t reset_count;
 };
 
-/**
- * struct nib_trouble - what tests have ordered, see NIB_REG_INJECT. Set by register writes while
- * packets execute.
- * @hang: 1 + enum nib_hang; 0 for none.
- * @poison: HBM offset of a bad granule, | NIB_POISON_*; 0 for none.
- * @boots: images still to be refused.
- */
-struct nib_trouble {
-	bool enabled;
-	atomic_uint hang;
-	_Atomic uint64_t poison;
-	uint64_t address;
-	uint32_t boots;
-};
-
-#define NIB_POISON_BYTES	64ull
-#define NIB_POISON_CORRECTED	1ull
-#define NIB_POISON_FATAL	2ull
-
 struct nib_hw {
 	struct nib_chip chip;
 	const struct nib_kernels *kernels;
@@ -215,6 +197,21 @@ enum nib_engine_status {
 };
 
 /**
+ * struct nib_packet_trouble - what goes wrong with a packet, by order.
+ * @mmu: its first access to memory faults.
+ * @ecc: NIB_POISON_* that its first read of HBM meets; 0 for none.
+ * @delay_ms: it takes so much longer.
+ * @mmu_met: @mmu has struck; and so on.
+ */
+struct nib_packet_trouble {
+	bool mmu;
+	uint64_t ecc;
+	uint32_t delay_ms;
+	bool mmu_met;
+	bool ecc_met;
+};
+
+/**
  * struct nib_engine_command - one packet for the engine.
  * @context: whose TLB entries to use.
  * @root: HBM offset of its page table.
@@ -223,6 +220,7 @@ enum nib_engine_status {
  * @args: of the job.
  * @nargs: how many are valid.
  * @first: first packet of a job: its fixed cost is due.
+ * @trouble: what goes wrong with it.
  */
 struct nib_engine_command {
 	uint32_t context;
@@ -232,6 +230,7 @@ struct nib_engine_command {
 	const uint64_t *args;
 	uint32_t nargs;
 	bool first;
+	struct nib_packet_trouble trouble;
 };
 
 /**

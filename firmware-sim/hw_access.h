@@ -16,6 +16,7 @@
  * @cost: grows with what it moves.
  * @quiet: what moves was booked before, or is booked otherwise.
  * @ecc: see nib_engine_result.
+ * @trouble: what goes wrong by order; NULL for an access of the firmware's.
  * @status: NIB_ENGINE_OK until something goes wrong; the first trouble stays.
  * @fault_va: belongs to @status.
  */
@@ -26,6 +27,7 @@ struct nib_access {
 	uint32_t context;
 	bool quiet;
 	uint64_t ecc;
+	struct nib_packet_trouble *trouble;
 	uint32_t status;
 	uint64_t fault_va;
 };

@@ -139,6 +139,20 @@ static bool dispatch(struct nib_access *a, const __u64 *w)
 	}
 }
 
+/* Slow only on the wall clock: the modelled one does not see it. */
+static bool delay(struct nib_access *a, uint32_t ms)
+{
+	const struct timespec while_ago = { .tv_nsec = 1000000 };
+	uint64_t end = nib_host_ns() + ms * 1000000ull;
+
+	while (ms && nib_host_ns() < end) {
+		nanosleep(&while_ago, NULL);
+		if (!nib_access_park(a))
+			return false;
+	}
+	return true;
+}
+
 /* As long as tests want the engine to hang, it does; it can be parked and stopped meanwhile. */
 static bool hang(struct nib_access *a)
 {
@@ -165,12 +179,14 @@ void nib_engine_execute(struct nib_hw *hw, struct nib_engine_command *command,
 		.cost = &result->cost,
 		.root = command->root,
 		.context = command->context,
+		.trouble = &command->trouble,
 		.status = NIB_ENGINE_OK,
 	};
 	/* Rounding and subnormals as the ISA has them, whatever the host program set. */
 	fegetenv(&env);
 	fesetenv(FE_DFL_ENV);
-	if (nib_access_park(&a) && hang(&a) && resolve(&a, command, w))
+	if (nib_access_park(&a) && hang(&a) && delay(&a, command->trouble.delay_ms) &&
+	    resolve(&a, command, w))
 		dispatch(&a, w);
 	fesetenv(&env);
 	nib_arena_trim(&hw->arena);

@@ -141,6 +141,14 @@ static bool mem_ecc(struct nib_access *a, uint64_t address, uint64_t va, uint64_
 	uint64_t poison = atomic_load_explicit(&a->hw->trouble.poison, memory_order_relaxed);
 	uint64_t at = poison & ~(NIB_POISON_BYTES - 1);
 
+	if (a->trouble && a->trouble->ecc) {
+		a->ecc = (address & ~(NIB_POISON_BYTES - 1)) | a->trouble->ecc;
+		a->trouble->ecc_met = true;
+		if (a->trouble->ecc & NIB_POISON_FATAL)
+			return nib_access_fault(a, NIB_DONE_FAULT_ECC, va);
+		a->trouble->ecc = 0;
+		return true;
+	}
 	if (!poison || address >= at + NIB_POISON_BYTES || address + *run <= at)
 		return true;
 	if (poison & NIB_POISON_CORRECTED) {
@@ -159,9 +167,14 @@ static bool mem_ecc(struct nib_access *a, uint64_t address, uint64_t va, uint64_
 uint8_t *nib_mem_run(struct nib_access *a, uint64_t va, uint64_t bytes, unsigned int access,
 		     uint64_t *run, unsigned int *mem)
 {
-	const struct nib_range *range = nib_mmu_find(a, va, bytes, access & NIB_WRITE);
+	const struct nib_range *range;
 	uint64_t address;
 
+	if (a->trouble && a->trouble->mmu) {
+		a->trouble->mmu_met = true;
+		return NULL;
+	}
+	range = nib_mmu_find(a, va, bytes, access & NIB_WRITE);
 	if (!range)
 		return NULL;
 	*run = range->end - va < bytes ? range->end - va : bytes;

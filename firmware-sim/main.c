@@ -17,6 +17,7 @@
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
+#include "control.h"
 #include "vfio_user.h"
 
 #define RUN_PACKETS 64u		/* between looks at the stop flag */
@@ -24,6 +25,8 @@
 
 struct options {
 	const char *socket;
+	const char *control;
+	const char *send;
 	const char *chip;
 	const char *kernels;
 	unsigned int threads;
@@ -48,17 +51,22 @@ struct runner {
 /**
  * struct sim - the process.
  * @signals: signalfd of what ends it.
+ * @control: NULL where nobody asked for it.
+ * @device: what the control socket acts on.
  */
 struct sim {
 	struct options options;
 	int signals;
 	int listener;
+	struct nib_control *control;
+	struct nib_device *device;
 	struct runner runner;
 	uint8_t message[NIB_VFIO_MAX_BYTES];
 };
 
 static const char usage[] =
 	"usage: nib-sim --socket PATH [OPTION]...\n"
+	"       nib-sim --send PATH JSON...\n"
 	"\n"
 	"Serves a Nibble device to QEMU (-device vfio-user-pci) on a UNIX socket.\n"
 	"\n"
@@ -67,12 +75,17 @@ static const char usage[] =
 	"  --kernels NAME    scalar, avx2, avx512; default: the best of this processor\n"
 	"  --threads N       that compute at once (default: one a processor)\n"
 	"  --log LEVEL       error, warning (default), info or debug\n"
+	"  --control PATH    listen there for orders: faults, link loss, removal; see nib-sim(1)\n"
+	"  --send PATH       send each JSON to a control socket and print the answers\n"
 	"  --inject          let the guest order trouble, for tests of recovery\n"
 	"  --once            end after the first client\n"
 	"  --help            this text\n"
 	"\n"
-	"Exit status: 0 after SIGTERM, SIGINT or the client of --once; 1 for a failure;\n"
-	"2 for wrong usage, chip or kernels.\n";
+	"Orders are lines like {\"inject\":\"lost-interrupt\",\"count\":2}, {\"list\":true},\n"
+	"{\"link\":\"down\"}; \"list\" names the faults and what a driver should do about them.\n"
+	"\n"
+	"Exit status: 0 after SIGTERM, SIGINT, an order or the client of --once; 1 for a failure,\n"
+	"or an order that was refused; 2 for wrong usage, chip or kernels.\n";
 
 /* --- Log --- */
 
@@ -182,22 +195,44 @@ static void runner_end(struct runner *r)
 
 /* --- Connection --- */
 
-/* Waits until @fd is ready. Returns 0, or -EINTR when the process is to end. */
-static int sim_poll(const struct sim *sim, int fd, short events)
+/* Serves the control socket. Returns 0, or -EINTR when the process is to end. */
+static int sim_control(struct sim *sim, const struct pollfd *fds, unsigned int count)
 {
-	struct pollfd fds[2] = {
+	if (!count)
+		return 0;
+	switch (nib_control_serve(sim->control, fds, count, sim->device)) {
+	case NIB_CONTROL_REMOVE:
+		/* Nothing is put in order: that is the point. */
+		_exit(0);
+	case NIB_CONTROL_QUIT:
+		return -EINTR;
+	default:
+		return 0;
+	}
+}
+
+/* Waits until @fd is ready. Returns 0, or -EINTR when the process is to end. */
+static int sim_poll(struct sim *sim, int fd, short events)
+{
+	struct pollfd fds[2 + NIB_CONTROL_FDS] = {
 		{ .fd = sim->signals, .events = POLLIN },
 		{ .fd = fd, .events = events },
 	};
+	unsigned int controls;
+	int err;
 
 	for (;;) {
-		if (poll(fds, 2, -1) < 0) {
+		controls = sim->control ? nib_control_fds(sim->control, fds + 2) : 0;
+		if (poll(fds, 2 + controls, -1) < 0) {
 			if (errno != EINTR)
 				return -errno;
 			continue;
 		}
 		if (fds[0].revents)
 			return -EINTR;
+		err = sim_control(sim, fds + 2, controls);
+		if (err)
+			return err;
 		if (fds[1].revents)
 			return 0;
 	}
@@ -228,7 +263,7 @@ static int take_fds(struct msghdr *msg, int *fds, unsigned int *num_fds)
 }
 
 /* Reads @bytes; returns 0, -ENOTCONN at the end of the connection, or another error. */
-static int sim_receive(const struct sim *sim, int client, void *to, size_t bytes, int *fds,
+static int sim_receive(struct sim *sim, int client, void *to, size_t bytes, int *fds,
 		       unsigned int *num_fds)
 {
 	uint8_t *at = to;
@@ -266,7 +301,7 @@ static int sim_receive(const struct sim *sim, int client, void *to, size_t bytes
 	return 0;
 }
 
-static int sim_send(const struct sim *sim, int client, const struct nib_vfio_reply *reply)
+static int sim_send(struct sim *sim, int client, const struct nib_vfio_reply *reply)
 {
 	const uint8_t *at = reply->data;
 	size_t left = reply->bytes;
@@ -353,6 +388,8 @@ static int server_create(struct sim *sim, struct nib_vfio_user **server)
 
 	if (err)
 		sim_log(sim, 3, error);
+	else
+		sim->device = nib_vfio_user_device(*server);
 	return err;
 }
 
@@ -383,20 +420,6 @@ static int sim_serve(struct sim *sim, int client, struct nib_vfio_user *server)
 
 /* --- Socket --- */
 
-/* True if nobody listens on a socket that is there. */
-static bool socket_is_stale(const struct sockaddr_un *address)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool stale;
-
-	if (fd < 0)
-		return false;
-	stale = connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 &&
-		errno == ECONNREFUSED;
-	close(fd);
-	return stale;
-}
-
 static int sim_listen(struct sim *sim)
 {
 	const char *path = sim->options.socket;
@@ -415,7 +438,7 @@ static int sim_listen(struct sim *sim)
 		return -1;
 	}
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 &&
-	    !(errno == EADDRINUSE && socket_is_stale(&address) && unlink(path) == 0 &&
+	    !(errno == EADDRINUSE && nib_control_is_stale(path) && unlink(path) == 0 &&
 	      bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0)) {
 		fprintf(stderr, "nib-sim: %s: %s\n", path, strerror(errno));
 		close(fd);
@@ -469,11 +492,43 @@ static int sim_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
+static int sim_control_create(struct sim *sim)
+{
+	char error[256];
+
+	if (!sim->options.control ||
+	    !nib_control_create(sim->options.control, error, sizeof(error), &sim->control))
+		return 0;
+	sim_log(sim, 3, error);
+	return -1;
+}
+
+/* The other side of --control. Returns the exit status. */
+static int send_orders(const char *path, char **orders, int count)
+{
+	int bad = 0, err;
+	char *answer;
+
+	for (int i = 0; i < count; i++) {
+		err = nib_control_send(path, orders[i], &answer);
+		if (err) {
+			fprintf(stderr, "nib-sim: %s: %s\n", path, strerror(-err));
+			return 1;
+		}
+		fputs(answer, stdout);
+		bad |= !strncmp(answer, "{\"error\"", 8);
+		free(answer);
+	}
+	return bad;
+}
+
 /* Returns 0, 1 for --help, or 2 for wrong usage. */
 static int options_parse(int argc, char **argv, struct options *o)
 {
 	static const struct option table[] = {
 		{ "socket", required_argument, NULL, 's' },
+		{ "control", required_argument, NULL, 'C' },
+		{ "send", required_argument, NULL, 'S' },
 		{ "chip", required_argument, NULL, 'c' },
 		{ "kernels", required_argument, NULL, 'k' },
 		{ "threads", required_argument, NULL, 't' },
@@ -492,6 +547,12 @@ static int options_parse(int argc, char **argv, struct options *o)
 		switch (option) {
 		case 's':
 			o->socket = optarg;
+			break;
+		case 'C':
+			o->control = optarg;
+			break;
+		case 'S':
+			o->send = optarg;
 			break;
 		case 'c':
 			o->chip = optarg;
@@ -525,6 +586,8 @@ static int options_parse(int argc, char **argv, struct options *o)
 			return 2;
 		}
 	}
+	if (o->send)
+		return 0;
 	if (optind != argc || !o->socket) {
 		fprintf(stderr, optind != argc ? "nib-sim: %s: not an option\n" :
 			"nib-sim: --socket is missing\n", argv[optind]);
@@ -547,6 +610,8 @@ int main(int argc, char **argv)
 		fputs(usage, stderr);
 		return 2;
 	}
+	if (sim.options.send)
+		return send_orders(sim.options.send, argv + optind, argc - optind);
 	runner_init(&sim.runner);
 	sim.signals = sim_signals();
 	if (sim.signals < 0) {
@@ -555,11 +620,14 @@ int main(int argc, char **argv)
 	}
 	if (server_create(&sim, &server))
 		return 2;
-	if (sim_listen(&sim)) {
+	/* Whoever sees the device's socket finds the control socket too. */
+	if (sim_control_create(&sim) || sim_listen(&sim)) {
+		nib_control_destroy(sim.control);
 		nib_vfio_user_destroy(server);
 		return 1;
 	}
 	err = sim_run(&sim, server);
+	nib_control_destroy(sim.control);
 	unlink(sim.options.socket);
 	close(sim.listener);
 	close(sim.signals);

@@ -6,6 +6,7 @@
 #include <linux/pci_regs.h>
 #include <string.h>
 #include <unistd.h>
+#include "nib_fault.h"
 #include "pci.h"
 
 #define CAP_PM		0x40u
@@ -147,7 +148,8 @@ void nib_pci_destroy(struct nib_pci *pci)
 	pthread_mutex_destroy(&pci->lock);
 }
 
-static void pci_reset(struct nib_pci *pci, void (*reset)(struct nib_device *device))
+/* What its configuration was is forgotten. */
+static void state_reset(struct nib_pci *pci)
 {
 	bool slept = !nib_pci_is_awake(pci);
 
@@ -158,24 +160,41 @@ static void pci_reset(struct nib_pci *pci, void (*reset)(struct nib_device *devi
 	pthread_mutex_unlock(&pci->lock);
 	if (slept)
 		nib_device_set_power(pci->device, true);
-	reset(pci->device);
 }
 
 void nib_pci_reset(struct nib_pci *pci)
 {
-	pci_reset(pci, nib_device_reset);
+	state_reset(pci);
+	nib_device_reset(pci->device);
 }
 
 void nib_pci_power_cycle(struct nib_pci *pci)
 {
-	pci_reset(pci, nib_device_power_cycle);
+	state_reset(pci);
+	nib_device_power_cycle(pci->device);
+}
+
+/* Whether anything gets through. A link that was lost has reset the function. */
+static bool link_up(struct nib_pci *pci)
+{
+	bool up;
+	unsigned int losses = nib_device_link_losses(pci->device, &up);
+
+	if (losses != pci->link_losses) {
+		pci->link_losses = losses;
+		state_reset(pci);
+	}
+	return up;
 }
 
 /* --- Configuration space --- */
 
-void nib_pci_config_read(const struct nib_pci *pci, uint64_t offset, void *data, size_t bytes)
+void nib_pci_config_read(struct nib_pci *pci, uint64_t offset, void *data, size_t bytes)
 {
-	memcpy(data, pci->config + offset, bytes);
+	if (!link_up(pci))
+		memset(data, 0xff, bytes);
+	else
+		memcpy(data, pci->config + offset, bytes);
 }
 
 /* Only D0 and D3hot are there; a write of another state changes nothing. */
@@ -201,6 +220,8 @@ void nib_pci_config_write(struct nib_pci *pci, uint64_t offset, const void *data
 	const uint8_t *from = data;
 	bool reset = false;
 
+	if (!link_up(pci))
+		return;
 	for (size_t i = 0; i < bytes; i++) {
 		uint8_t mask = pci->writable[offset + i];
 
@@ -265,7 +286,7 @@ void nib_pci_bar_read(struct nib_pci *pci, unsigned int bar, uint64_t offset, vo
 	unsigned int n;
 	uint64_t value;
 
-	if (!nib_pci_is_awake(pci)) {
+	if (!link_up(pci) || !nib_pci_is_awake(pci)) {
 		memset(data, 0xff, bytes);
 		return;
 	}
@@ -287,7 +308,7 @@ void nib_pci_bar_write(struct nib_pci *pci, unsigned int bar, uint64_t offset, c
 	unsigned int n;
 	uint64_t value;
 
-	if (!nib_pci_is_awake(pci))
+	if (!link_up(pci) || !nib_pci_is_awake(pci))
 		return;
 	for (; bytes; offset += n, from += n, bytes -= n) {
 		n = word_bytes(offset, bytes);

@@ -24,6 +24,7 @@
  * @table: MSI-X table, for clients that do not keep it themselves.
  * @master: it may write to and read from host memory, interrupts included: bus mastering is on, in
  *	D0. Changed only while the device is quiesced.
+ * @link_losses: of the device, that this side knows of.
  * @lock: protects what follows, which the executing thread uses to raise interrupts.
  * @event: eventfd by vector, or -1.
  * @masked: bit per vector that its client has masked.
@@ -36,6 +37,7 @@ struct nib_pci {
 	uint8_t writable[NIB_PCI_CONFIG_BYTES];
 	uint8_t table[NIB_MSIX_VECTORS * 16];
 	atomic_bool master;
+	unsigned int link_losses;
 	pthread_mutex_t lock;
 	int event[NIB_MSIX_VECTORS];
 	uint32_t masked;
@@ -54,7 +56,7 @@ bool nib_pci_is_master(const struct nib_pci *pci);
 uint64_t nib_pci_bar_bytes(const struct nib_pci *pci, unsigned int bar);
 
 /* Any offset and length within configuration space. */
-void nib_pci_config_read(const struct nib_pci *pci, uint64_t offset, void *data, size_t bytes);
+void nib_pci_config_read(struct nib_pci *pci, uint64_t offset, void *data, size_t bytes);
 void nib_pci_config_write(struct nib_pci *pci, uint64_t offset, const void *data, size_t bytes);
 
 /*

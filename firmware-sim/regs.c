@@ -136,6 +136,9 @@ static void write_fw_command(struct nib_device *device, uint32_t command)
 	bool alive = nib_fw_alive(&device->fw);
 
 	if (command == NIB_FW_SUSPEND && alive) {
+		/* Nobody is there to do it. */
+		if (!nib_fw_works(&device->fw))
+			return;
 		if (device->busy)
 			device->suspending = true;
 		else
@@ -147,7 +150,8 @@ static void write_fw_command(struct nib_device *device, uint32_t command)
 		device->hw.regs.fw_error = NIB_FW_ERR_STATE;
 		return;
 	}
-	if (!nib_device_stop(device, NIB_HANG_FIRMWARE)) {
+	if (nib_fw_hung(&device->fw, NIB_HANG_FIRMWARE) ||
+	    !nib_device_stop(device, NIB_HANG_FIRMWARE)) {
 		device->hw.regs.fw_error = NIB_FW_ERR_STATE;
 		return;
 	}
@@ -160,10 +164,10 @@ static void write_fw_command(struct nib_device *device, uint32_t command)
 	nib_device_release(device);
 }
 
-static void admin_run(struct nib_device *device)
+void nib_device_admin(struct nib_device *device)
 {
 	/* A message may end a queue whose packet executes. Where that hangs, messages wait. */
-	for (;;) {
+	while (nib_fw_admin_due(&device->fw)) {
 		bool stop = nib_fw_admin_stops(&device->fw), more;
 
 		if (stop && !nib_device_stop(device, NIB_HANG_QUEUE))
@@ -193,36 +197,37 @@ static void write_reset(struct nib_device *device, uint32_t reset)
 	}
 	nib_device_release(device);
 	/* Messages may have waited for the engine. */
-	admin_run(device);
+	nib_device_admin(device);
 }
 
+/* Whatever cannot be ordered is not. */
 static void write_inject(struct nib_device *device, uint32_t value)
 {
 	struct nib_trouble *trouble = &device->hw.trouble;
 	uint32_t parameter = value >> 8;
+	struct nib_fault_order order;
 
-	if (!trouble->enabled)
-		return;
-	switch (value & 0xff) {
+	switch (trouble->enabled ? value & 0xff : 0) {
 	case NIB_INJECT_CRASH:
-		if (nib_fw_alive(&device->fw))
-			nib_fw_crash(&device->fw, "on demand");
+		order = nib_fault_order(NIB_FAULT_FIRMWARE_CRASH);
 		break;
 	case NIB_INJECT_HANG:
-		if (parameter <= NIB_HANG_FUNCTION)
-			atomic_store(&trouble->hang, parameter + 1);
+		order = nib_fault_order(NIB_FAULT_STUCK_PACKET);
+		order.value = parameter;
 		break;
 	case NIB_INJECT_ECC:
-		atomic_store(&trouble->poison,
-			     (trouble->address & ~(NIB_POISON_BYTES - 1)) |
-			     (parameter ? NIB_POISON_FATAL : NIB_POISON_CORRECTED));
+		order = nib_fault_order(parameter ? NIB_FAULT_ECC_FATAL : NIB_FAULT_ECC_CORRECTED);
+		order.address = trouble->address;
 		break;
 	case NIB_INJECT_BOOT:
-		trouble->boots = parameter;
+		order = nib_fault_order(NIB_FAULT_FIRMWARE_REFUSED);
+		order.count = parameter;
 		break;
 	default:
-		break;
+		return;
 	}
+	order.until_reset = order.fault != NIB_FAULT_FIRMWARE_REFUSED;
+	nib_device_inject_locked(device, &order);
 }
 
 static void write_invalidate(struct nib_device *device, uint32_t context)
@@ -291,12 +296,18 @@ void nib_doorbell_write(struct nib_device *device, uint64_t offset, uint64_t val
 	uint64_t page = offset / NIB_DOORBELL_STRIDE;
 
 	if (offset == NIB_DOORBELL_ADMIN) {
+		if (nib_trouble_strikes(&device->hw.trouble, NIB_FAULT_DEAD_ADMIN_DOORBELL,
+					NIB_FAULT_ANY, NULL))
+			return;
 		nib_fw_admin_ring(&device->fw, (uint32_t)value);
-		admin_run(device);
+		nib_device_admin(device);
 	} else if (offset == NIB_DOORBELL_PING) {
 		nib_fw_ping(&device->fw, (uint32_t)value);
 	} else if (page > 0 && page - 1 < device->hw.chip.queues &&
 		   offset % NIB_DOORBELL_STRIDE == 0) {
+		if (nib_trouble_strikes(&device->hw.trouble, NIB_FAULT_DEAD_DOORBELL,
+					(uint32_t)(page - 1), NULL))
+			return;
 		nib_fw_queue_ring(&device->fw, (uint32_t)(page - 1), (uint32_t)value);
 	}
 }
