@@ -13,6 +13,7 @@
 #include "debugfs.h"
 #include "device.h"
 #include "drv.h"
+#include "dump.h"
 #include "fw.h"
 #include "gem.h"
 #include "prime.h"
@@ -193,6 +194,9 @@ static int nib_device_init_software(struct nib_device *ndev)
 	ida_init(&ndev->context_ids);
 	ida_init(&ndev->queue_ids);
 	ret = nib_users_init(ndev);
+	if (ret)
+		return ret;
+	ret = nib_dump_init(ndev);
 	if (ret)
 		return ret;
 	ret = drmm_mutex_init(drm, &ndev->queues_lock);

@@ -24,6 +24,7 @@
 #include "vram.h"
 
 struct nib_clear;
+struct nib_dump;
 
 /**
  * struct nib_device - a device.
@@ -70,6 +71,9 @@ struct nib_device {
 	struct nib_vram vram;
 	/** @clear: what zeroes memory; NULL once the driver unbinds. */
 	struct nib_clear *clear;
+
+	/** @dump: core dump that is, or may be, taken. */
+	struct nib_dump *dump;
 
 	/** @context_ids: context ids in use. */
 	struct ida context_ids;

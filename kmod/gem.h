@@ -37,6 +37,8 @@ struct nib_seg {
  * @sgt: DMA mapping of host memory; NULL once the driver is unbound. Under
  *	nib_device.host_bos_lock, or imports_lock for an imported buffer.
  * @host_link: in nib_device.host_bos, or imports, while there is a DMA mapping.
+ * @dump_serial: core dump that it was last met for.
+ * @dump_number: its number there. Both belong to whoever writes the dump.
  */
 struct nib_bo {
 	struct drm_gem_object base;
@@ -49,6 +51,8 @@ struct nib_bo {
 	struct page **pages;
 	struct sg_table *sgt;
 	struct list_head host_link;
+	u32 dump_serial;
+	u32 dump_number;
 };
 
 static inline struct nib_bo *to_nib_bo(struct drm_gem_object *obj)

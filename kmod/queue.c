@@ -14,6 +14,7 @@
 #include "compat.h"
 #include "device.h"
 #include "drv.h"
+#include "dump.h"
 #include "queue.h"
 #include "stream.h"
 #include "vm.h"
@@ -52,18 +53,36 @@ static int nib_done_error(u32 status)
 	}
 }
 
-/* Nothing more is given to the device; kill_work makes it drop what it has. */
-static void nib_queue_die_locked(struct nib_queue *queue, u32 state)
+/*
+ * The run at the head ends with @error and takes the queue with it. Nothing more is given to the
+ * device; kill_work makes it drop what it has.
+ */
+static void nib_queue_die_locked(struct nib_queue *queue, int error, const char *why)
 {
 	lockdep_assert_held(&queue->timeline->lock);
 
-	queue->state |= state;
-	if (queue->dead)
-		return;
+	queue->state |= NIB_QUEUE_STATE_GUILTY | NIB_QUEUE_STATE_BANNED;
+	queue->culprit_error = error;
+	queue->dump_why = why;
 	queue->dead = -ECANCELED;
 	/* A queue dies once, so the work is not pending yet. */
 	nib_queue_get(queue);
 	queue_work(queue->ndev->recovery_wq, &queue->kill_work);
+}
+
+/* Takes the core dump that is due, and lets fences be signalled again. */
+static void nib_queue_dump(struct nib_queue *queue)
+{
+	const char *why = READ_ONCE(queue->dump_why);
+
+	lockdep_assert_held(&queue->hw_lock);
+
+	if (!why)
+		return;
+	nib_dump_capture(queue->ndev, queue, why);
+	spin_lock_irq(&queue->timeline->lock);
+	queue->dump_why = NULL;
+	spin_unlock_irq(&queue->timeline->lock);
 }
 
 /* Reads one completion if there is a new one, and signals its fence. */
@@ -78,7 +97,7 @@ static bool nib_queue_complete_locked(struct nib_queue *queue)
 
 	lockdep_assert_held(&queue->timeline->lock);
 
-	if (READ_ONCE(done->phase) != (u32)(queue->head / NIB_RING_ENTRIES + 1))
+	if (queue->dump_why || READ_ONCE(done->phase) != (u32)(queue->head / NIB_RING_ENTRIES + 1))
 		return false;
 	/* The record was written before its phase. */
 	dma_rmb();
@@ -90,15 +109,18 @@ static bool nib_queue_complete_locked(struct nib_queue *queue)
 		status = NIB_DONE_NONE;
 		error = -EIO;
 	}
+	if (error && status != NIB_DONE_RESET && !queue->dead) {
+		queue->fault_status = status;
+		queue->fault_packet = READ_ONCE(done->packet);
+		queue->fault_va = READ_ONCE(done->fault_va);
+		nib_queue_die_locked(queue, error, "a job faulted");
+		/* It is read again when the queue was reset. */
+		return false;
+	}
 	queue->usage.cycles += READ_ONCE(done->cycles);
 
 	if (status == NIB_DONE_RESET) {
 		queue->state |= NIB_QUEUE_STATE_INNOCENT;
-	} else if (error && !queue->dead) {
-		queue->fault_status = status;
-		queue->fault_packet = READ_ONCE(done->packet);
-		queue->fault_va = READ_ONCE(done->fault_va);
-		nib_queue_die_locked(queue, NIB_QUEUE_STATE_GUILTY | NIB_QUEUE_STATE_BANNED);
 	} else if (queue->dead) {
 		/* Whatever the device did with it after the queue died, it is void. */
 		error = queue->culprit_error ?: queue->dead;
@@ -156,6 +178,7 @@ static void nib_queue_kill_work(struct work_struct *work)
 
 	mutex_lock(&queue->hw_lock);
 	if (queue->attached) {
+		nib_queue_dump(queue);
 		ret = NIB_IPC_CALL(queue->ndev, NIB_ADM_QUEUE_RESET, queue->hw_id);
 		nib_queue_process(queue);
 		nib_queue_drop_inflight(queue, ret ?: -ECANCELED);
@@ -172,9 +195,8 @@ void nib_queue_hang(struct nib_queue *queue)
 
 	spin_lock_irqsave(&queue->timeline->lock, flags);
 	if (!queue->dead) {
-		queue->culprit_error = -EIO;
 		queue->fault_status = NIB_DONE_CANCELLED;
-		nib_queue_die_locked(queue, NIB_QUEUE_STATE_GUILTY | NIB_QUEUE_STATE_BANNED);
+		nib_queue_die_locked(queue, -EIO, "a job hung");
 	}
 	spin_unlock_irqrestore(&queue->timeline->lock, flags);
 }
@@ -223,6 +245,7 @@ static struct dma_fence *nib_queue_run_job(struct drm_sched_job *job)
 		nib_queue_write_entry(queue, run);
 		dma_fence_get(&run->fence->base);
 		queue->inflight[queue->tail % NIB_RING_ENTRIES] = run->fence;
+		queue->streams[queue->tail % NIB_RING_ENTRIES] = run->stream;
 		queue->tail++;
 		/* The entry, and what users wrote through the window, before the doorbell. */
 		wmb();
@@ -378,6 +401,7 @@ void nib_queue_detach(struct nib_queue *queue, int error)
 	if (!queue->attached)
 		goto out;
 	nib_queue_stop(queue, error);
+	nib_queue_dump(queue);
 	/* If this fails the device is lost, and does not write any more either. */
 	NIB_IPC_CALL(ndev, NIB_ADM_QUEUE_DESTROY, queue->hw_id);
 	nib_irq_remove_queue(ndev, queue);

@@ -63,8 +63,11 @@ struct nib_usage {
  * @tail: runs given to the device. Under the lock.
  * @head: completions seen. Under the lock.
  * @inflight: fences between @head and @tail, at their slot. Under the lock.
+ * @streams: what they run; their runs hold references. Under the lock.
  * @dead: 0, or the error of all runs from now on. Under the lock.
- * @culprit_error: 0, or the error of the run that the watchdog killed. Under the lock.
+ * @culprit_error: 0, or the error of the run that killed the queue. Under the lock.
+ * @dump_why: NULL, or why a core dump is due; until it was taken no fence is signalled, so that
+ *	nobody takes away what belongs in it. Under the lock.
  * @state: NIB_QUEUE_STATE_*. Under the lock.
  * @fault_status: enum nib_done_status of the run that killed it. Under the lock.
  * @fault_packet: index of the packet. Under the lock.
@@ -96,8 +99,10 @@ struct nib_queue {
 	u64 tail;
 	u64 head;
 	struct nib_fence *inflight[NIB_RING_ENTRIES];
+	struct nib_stream *streams[NIB_RING_ENTRIES];
 	int dead;
 	int culprit_error;
+	const char *dump_why;
 	u32 state;
 	u32 fault_status;
 	u32 fault_packet;

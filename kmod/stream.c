@@ -111,6 +111,7 @@ struct nib_stream *nib_stream_create(struct nib_vm *vm, const u64 *data, u32 byt
 	kref_init(&stream->ref);
 	INIT_WORK(&stream->release_work, nib_stream_release_work);
 	stream->nargs = nargs;
+	stream->bytes = bytes;
 	ret = nib_user_charge(vm->user, NIB_LIMIT_STREAMS);
 	if (ret)
 		goto err_free;

@@ -19,6 +19,7 @@ struct nib_vm;
  * @vm: VM that its id belongs to. Holds a reference.
  * @id: id, the user's and the device's.
  * @nargs: arguments that a run must bring.
+ * @bytes: of its packets.
  * @range: where it is.
  * @release_work: frees it and then its id.
  */
@@ -27,6 +28,7 @@ struct nib_stream {
 	struct nib_vm *vm;
 	u32 id;
 	u32 nargs;
+	u32 bytes;
 	struct nib_vram_range range;
 	struct work_struct release_work;
 };

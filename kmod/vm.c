@@ -22,15 +22,8 @@
 /* A map replaces the middle of at most one mapping: one new, and what is left on either side. */
 #define NIB_BIND_VMAS	3u
 
-/**
- * struct nib_vma - a mapping.
- * @base: in nib_vm.gpuvm.
- * @link: among the spare or the removed ones of a bind.
- */
-struct nib_vma {
-	struct drm_gpuva base;
-	struct list_head link;
-};
+/* Flags that only a map takes. */
+#define NIB_BIND_MAP_FLAGS	(NIB_VM_BIND_OP_READONLY | NIB_VM_BIND_OP_DUMPABLE)
 
 /**
  * struct nib_bind - one change of a VM.
@@ -39,6 +32,7 @@ struct nib_vma {
  * @fence: signalled when it is done.
  * @op: NIB_VM_BIND_OP_*.
  * @pte_flags: of a MAP's leaves.
+ * @dumpable: a MAP's contents may be in core dumps.
  * @va: first address.
  * @size: bytes.
  * @bo_offset: first byte of a MAP's buffer.
@@ -54,6 +48,7 @@ struct nib_bind {
 	struct nib_fence *fence;
 	u32 op;
 	u64 pte_flags;
+	bool dumpable;
 	u64 va;
 	u64 size;
 	u64 bo_offset;
@@ -115,15 +110,24 @@ static int nib_vm_step_map(struct drm_gpuva_op *op, void *priv)
 	if (!vma)
 		return -EIO;
 	drm_gpuva_map(&bind->vm->gpuvm, &vma->base, &op->map);
+	vma->readonly = !(bind->pte_flags & NIB_PTE_WRITE);
+	vma->dumpable = bind->dumpable;
 	nib_vma_link(vma, bind->vm_bo);
 	return 0;
+}
+
+/* What is left of a mapping is what the whole was. */
+static void nib_vma_inherit(struct nib_vma *vma, const struct nib_vma *old)
+{
+	vma->readonly = old->readonly;
+	vma->dumpable = old->dumpable;
+	nib_vma_link(vma, old->base.vm_bo);
 }
 
 static int nib_vm_step_remap(struct drm_gpuva_op *op, void *priv)
 {
 	struct nib_bind *bind = priv;
-	struct nib_vma *old = container_of(op->remap.unmap->va, struct nib_vma, base);
-	struct drm_gpuvm_bo *vm_bo = old->base.vm_bo;
+	struct nib_vma *old = to_nib_vma(op->remap.unmap->va);
 	struct nib_vma *prev = NULL, *next = NULL;
 
 	if (op->remap.prev) {
@@ -138,16 +142,16 @@ static int nib_vm_step_remap(struct drm_gpuva_op *op, void *priv)
 	}
 	drm_gpuva_remap(prev ? &prev->base : NULL, next ? &next->base : NULL, &op->remap);
 	if (prev)
-		nib_vma_link(prev, vm_bo);
+		nib_vma_inherit(prev, old);
 	if (next)
-		nib_vma_link(next, vm_bo);
+		nib_vma_inherit(next, old);
 	nib_vma_unlink(bind, old);
 	return 0;
 }
 
 static int nib_vm_step_unmap(struct drm_gpuva_op *op, void *priv)
 {
-	struct nib_vma *vma = container_of(op->unmap.va, struct nib_vma, base);
+	struct nib_vma *vma = to_nib_vma(op->unmap.va);
 
 	drm_gpuva_unmap(&op->unmap);
 	nib_vma_unlink(priv, vma);
@@ -263,10 +267,12 @@ static int nib_bind_run(struct nib_bind *bind)
 		return ret;
 	if (!drm_dev_enter(&ndev->drm, &cookie))
 		return -ENODEV;
+	mutex_lock(&bind->vm->map_lock);
 	if (bind->op == NIB_VM_BIND_OP_MAP)
 		ret = nib_bind_map(bind);
 	else if (bind->op == NIB_VM_BIND_OP_UNMAP)
 		ret = nib_bind_unmap(bind);
+	mutex_unlock(&bind->vm->map_lock);
 	nib_mmu_flush(&bind->vm->mmu);
 	drm_dev_exit(cookie);
 	return ret;
@@ -323,6 +329,7 @@ static void nib_vm_release_work(struct work_struct *work)
 	nib_vm_clear(vm);
 	ida_free(&ndev->context_ids, vm->context);
 	xa_destroy(&vm->streams);
+	mutex_destroy(&vm->map_lock);
 	nib_user_uncharge(vm->user, NIB_LIMIT_CONTEXTS);
 	nib_user_put(&vm->user);
 	drm_gpuvm_put(&vm->gpuvm);
@@ -406,6 +413,7 @@ struct nib_vm *nib_vm_create(struct nib_device *ndev, struct nib_user *user)
 	kref_init(&vm->ref);
 	vm->ndev = ndev;
 	xa_init_flags(&vm->streams, XA_FLAGS_ALLOC);
+	mutex_init(&vm->map_lock);
 	INIT_WORK(&vm->release_work, nib_vm_release_work);
 	ret = nib_user_charge(user, NIB_LIMIT_CONTEXTS);
 	if (ret)
@@ -445,6 +453,7 @@ err_user:
 	nib_user_uncharge(user, NIB_LIMIT_CONTEXTS);
 	nib_user_put(&vm->user);
 err_free:
+	mutex_destroy(&vm->map_lock);
 	kfree(vm);
 	return ERR_PTR(ret);
 }
@@ -470,9 +479,9 @@ static int nib_bind_check(struct drm_device *drm, const struct nib_vm_bind_op *o
 	u32 kind = op->flags & NIB_VM_BIND_OP_MASK;
 	u64 end;
 
-	if (op->flags & ~(NIB_VM_BIND_OP_MASK | NIB_VM_BIND_OP_READONLY) ||
+	if (op->flags & ~(NIB_VM_BIND_OP_MASK | NIB_BIND_MAP_FLAGS) ||
 	    kind > NIB_VM_BIND_OP_SYNC_ONLY ||
-	    (op->flags & NIB_VM_BIND_OP_READONLY && kind != NIB_VM_BIND_OP_MAP)) {
+	    (op->flags & NIB_BIND_MAP_FLAGS && kind != NIB_VM_BIND_OP_MAP)) {
 		drm_dbg(drm, "bind flags %#x\n", op->flags);
 		return -EINVAL;
 	}
@@ -577,6 +586,7 @@ static struct nib_bind *nib_bind_create(struct nib_vm *vm, struct drm_file *drm_
 	bind->op = op->flags & NIB_VM_BIND_OP_MASK;
 	bind->pte_flags = NIB_PTE_VALID |
 			  (op->flags & NIB_VM_BIND_OP_READONLY ? 0 : NIB_PTE_WRITE);
+	bind->dumpable = op->flags & NIB_VM_BIND_OP_DUMPABLE;
 	bind->va = op->va;
 	bind->size = op->size;
 	bind->bo_offset = op->bo_offset;

@@ -6,6 +6,7 @@
 #define NIB_VM_H
 
 #include <linux/kref.h>
+#include <linux/mutex.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 
@@ -27,12 +28,33 @@ struct nib_user;
 #define NIB_VM_BINDS	64u
 
 /**
+ * struct nib_vma - a mapping.
+ * @base: in nib_vm.gpuvm.
+ * @link: among the spare or the removed ones of a bind.
+ * @readonly: the device may not write.
+ * @dumpable: a core dump may hold what is there.
+ */
+struct nib_vma {
+	struct drm_gpuva base;
+	struct list_head link;
+	bool readonly;
+	bool dumpable;
+};
+
+static inline struct nib_vma *to_nib_vma(struct drm_gpuva *va)
+{
+	return container_of(va, struct nib_vma, base);
+}
+
+/**
  * struct nib_vm - an address space: a context of the device.
  *
  * Life: the handle, queues, streams and binds hold references. Once all are gone everything is
  * unmapped and the context destroyed, by nib_cleanup_wq.
  *
  * @gpuvm: what is mapped. Changed by binds only, and those run one after the other.
+ * @map_lock: held while a bind changes @gpuvm, for others to read it. Taken where fences are
+ *	signalled.
  * @ref: see above.
  * @ndev: device. Holds a reference on its DRM device.
  * @user: whose it is; NULL for the driver's own. Holds a reference.
@@ -48,6 +70,7 @@ struct nib_user;
  */
 struct nib_vm {
 	struct drm_gpuvm gpuvm;
+	struct mutex map_lock;	/* see above */
 	struct kref ref;
 	struct nib_device *ndev;
 	struct nib_user *user;

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a core dump says of memory: streams, the address map, and the contents of what was bound
+ * DUMPABLE. Contents are what the CPU sees: host memory, and HBM in the window.
+ */
+#include <linux/highmem.h>
+
+#include "compat.h"
+#include "device.h"
+#include "dump.h"
+#include "dump_store.h"
+#include "gem.h"
+#include "stream.h"
+#include "vm.h"
+
+/* Contents come in sections of this size, so that what does not fit is little. */
+#define NIB_DUMP_CHUNK		(64u << 10)
+/* Mappings up to this size come first: tables and parameters say more than weights. */
+#define NIB_DUMP_SMALL		(1u << 20)
+
+/* --- Streams --- */
+
+/* Between drm_dev_enter() and drm_dev_exit(). */
+void nib_dump_one_stream(struct nib_dump *dump, struct nib_device *ndev,
+			 const struct nib_stream *stream)
+{
+	const struct nib_dump_stream head = {
+		.stream = stream->id,
+		.nargs = stream->nargs,
+		.bytes = stream->bytes,
+	};
+	struct nib_dump_section_mark section;
+
+	if (test_and_set_bit(stream->id, dump->streams))
+		return;
+	section = nib_dump_open(dump, NIB_DUMP_STREAM, stream->id, sizeof(head));
+	nib_dump_write(dump, &head, sizeof(head));
+	nib_dump_write_io(dump, nib_hbm_window(ndev, stream->range.offset), stream->bytes);
+	nib_dump_close(dump, section);
+}
+
+/* The streams that a VM has handles of. */
+void nib_dump_streams(struct nib_dump *dump, struct nib_vm *vm)
+{
+	struct nib_stream *stream;
+	unsigned long id;
+
+	xa_for_each(&vm->streams, id, stream) {
+		/* Its handle may be going. */
+		stream = nib_vm_find_stream(vm, id);
+		if (stream)
+			nib_dump_one_stream(dump, vm->ndev, stream);
+		nib_stream_put(&stream);
+	}
+}
+
+/* --- The address map --- */
+
+/* One number for all mappings of a buffer. The writer of the dump is the only one to do this. */
+static u32 nib_dump_number_bo(struct nib_dump *dump, struct nib_bo *bo)
+{
+	if (bo->dump_serial != dump->serial) {
+		bo->dump_serial = dump->serial;
+		bo->dump_number = dump->buffers++;
+	}
+	return bo->dump_number;
+}
+
+static void nib_dump_mappings(struct nib_dump *dump, struct nib_vm *vm, size_t *at)
+{
+	struct nib_dump_section_mark section =
+		nib_dump_open(dump, NIB_DUMP_MAPPINGS, 0, sizeof(struct nib_dump_mapping));
+	struct drm_gpuva *va;
+
+	*at = section.data;
+	drm_gpuvm_for_each_va(va, &vm->gpuvm) {
+		struct nib_bo *bo = to_nib_bo(va->gem.obj);
+		const struct nib_vma *vma = to_nib_vma(va);
+		const struct nib_dump_mapping mapping = {
+			.va = va->va.addr,
+			.bytes = va->va.range,
+			.bo = nib_dump_number_bo(dump, bo),
+			.mem = nib_bo_mem(bo),
+			.bo_offset = va->gem.offset,
+			.flags = (vma->readonly ? NIB_DUMP_MAPPING_READONLY : 0) |
+				 (vma->dumpable ? NIB_DUMP_MAPPING_DUMPABLE : 0),
+		};
+
+		nib_dump_write(dump, &mapping, sizeof(mapping));
+	}
+	if (!nib_dump_close(dump, section))
+		*at = 0;
+}
+
+/* --- Contents --- */
+
+/* Appends bytes of a buffer, up to the end of a part. Returns how many the CPU can see there. */
+static u64 nib_dump_bo_bytes(struct nib_dump *dump, struct nib_device *ndev, struct nib_bo *bo,
+			     u64 offset, u64 bytes)
+{
+	const struct nib_seg *seg;
+	u32 i;
+	u64 at;
+
+	if (bo->pages) {
+		void *from = kmap_local_page(bo->pages[offset >> PAGE_SHIFT]);
+
+		bytes = min_t(u64, bytes, PAGE_SIZE - offset_in_page(offset));
+		nib_dump_write(dump, from + offset_in_page(offset), bytes);
+		kunmap_local(from);
+		return bytes;
+	}
+	i = nib_bo_find_seg(bo, offset);
+	seg = &bo->segs[i];
+	bytes = min(bytes, nib_bo_seg_end(bo, i) - offset);
+	at = seg->addr + offset - seg->offset;
+	if (nib_bo_mem(bo) != NIB_MEM_HBM || at >= ndev->window_bytes)
+		return 0;
+	bytes = min(bytes, ndev->window_bytes - at);
+	nib_dump_write_io(dump, nib_hbm_window(ndev, at), bytes);
+	return bytes;
+}
+
+/* One section. Returns how much of it is in the dump. */
+static u64 nib_dump_chunk(struct nib_dump *dump, struct nib_device *ndev,
+			  const struct drm_gpuva *va, u64 offset, u64 bytes)
+{
+	struct nib_bo *bo = to_nib_bo(va->gem.obj);
+	struct nib_dump_memory head = { .va = va->va.addr + offset };
+	struct nib_dump_section_mark section =
+		nib_dump_open(dump, NIB_DUMP_MEMORY, 0, sizeof(head));
+	u64 n;
+
+	nib_dump_write(dump, &head, sizeof(head));
+	while (head.bytes < bytes && !dump->full) {
+		n = nib_dump_bo_bytes(dump, ndev, bo, va->gem.offset + offset + head.bytes,
+				      bytes - head.bytes);
+		if (!n)
+			break;
+		head.bytes += n;
+	}
+	if (!nib_dump_close(dump, section))
+		return 0;
+	nib_dump_patch(dump, section.data, &head, sizeof(head));
+	return head.bytes;
+}
+
+static u32 nib_dump_range(struct nib_dump *dump, struct nib_device *ndev,
+			  const struct drm_gpuva *va)
+{
+	u64 done = 0, want, got;
+
+	if (nib_bo_mem(to_nib_bo(va->gem.obj)) == NIB_MEM_SRAM)
+		return NIB_DUMP_UNREACHABLE;
+	while (done < va->va.range) {
+		want = min_t(u64, va->va.range - done, NIB_DUMP_CHUNK);
+		got = nib_dump_chunk(dump, ndev, va, done, want);
+		done += got;
+		if (got != want)
+			return dump->flags & NIB_DUMP_INCOMPLETE ? NIB_DUMP_PARTLY :
+			       NIB_DUMP_UNREACHABLE;
+	}
+	return NIB_DUMP_HELD;
+}
+
+/* @map: where the mappings are in the dump; what became of each is noted there. */
+static void nib_dump_contents(struct nib_dump *dump, struct nib_vm *vm, bool small, bool device,
+			      size_t map)
+{
+	struct drm_gpuva *va;
+	u32 contents;
+
+	drm_gpuvm_for_each_va(va, &vm->gpuvm) {
+		if (to_nib_vma(va)->dumpable && (va->va.range <= NIB_DUMP_SMALL) == small) {
+			contents = NIB_DUMP_UNREACHABLE;
+			if (device || nib_bo_mem(to_nib_bo(va->gem.obj)) == NIB_MEM_HOST)
+				contents = nib_dump_range(dump, vm->ndev, va);
+			nib_dump_patch(dump, map + offsetof(struct nib_dump_mapping, contents),
+				       &contents, sizeof(contents));
+		}
+		map += sizeof(struct nib_dump_mapping);
+	}
+}
+
+/**
+ * nib_dump_vm - the address map and what is in it.
+ * @dump: dump.
+ * @vm: address space.
+ * @device: HBM can be read: between drm_dev_enter() and drm_dev_exit().
+ */
+void nib_dump_vm(struct nib_dump *dump, struct nib_vm *vm, bool device)
+{
+	size_t map;
+
+	mutex_lock(&vm->map_lock);
+	nib_dump_mappings(dump, vm, &map);
+	if (map) {
+		nib_dump_contents(dump, vm, true, device, map);
+		nib_dump_contents(dump, vm, false, device, map);
+	}
+	mutex_unlock(&vm->map_lock);
+}
