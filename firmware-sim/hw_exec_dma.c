@@ -218,6 +218,10 @@ bool nib_exec_gather(struct nib_access *a, const __u64 *w)
 
 /* Row encoders look at each element twice: once for the scale, once for the value. */
 #define ENCODE_OPS 2u
+/* Elements between safe points, a few milliseconds; from how many on threads share them. */
+#define BLOCK_ELEMENTS (1ull << 21)
+#define PARALLEL_ELEMENTS (1ull << 14)
+#define PARTS_PER_THREAD 4u
 
 static bool encode_row(struct nib_access *a, uint64_t src, uint64_t dst, uint32_t width,
 		       uint32_t fmt, uint32_t rule)
@@ -240,16 +244,83 @@ static bool encode_row(struct nib_access *a, uint64_t src, uint64_t dst, uint32_
 	return ok;
 }
 
+/* Rows of a QUANT that threads share. */
+struct quant_parts {
+	const struct nib_kernels *kernels;
+	struct nib_pkt_quant p;
+	struct nib_rows src;
+	struct nib_rows dst;
+	uint64_t rows;
+	unsigned int parts;
+};
+
+static void quant_part(void *arg, unsigned int part, unsigned int thread)
+{
+	const struct quant_parts *q = arg;
+	uint64_t end = q->rows * (part + 1) / q->parts;
+
+	(void)thread;
+	for (uint64_t r = q->rows * part / q->parts; r < end; r++)
+		q->kernels->row_encode(q->p.fmt, q->p.rule,
+				       (const float *)(const void *)(q->src.ptr + r * q->src.pitch),
+				       q->p.width, q->dst.ptr + r * q->dst.pitch);
+}
+
+static bool quant_block(struct nib_access *a, const struct nib_pkt_quant *p, uint64_t row,
+			uint64_t rows)
+{
+	uint64_t threads = nib_pool_threads(a->hw->pool), parts = threads * PARTS_PER_THREAD;
+	struct quant_parts q = { .kernels = a->hw->kernels, .p = *p, .rows = rows };
+
+	if (!nib_rows_map(a, nib_add_sat(p->src, row * p->src_pitch), p->src_pitch,
+			  (uint64_t)p->width * 4, rows, NIB_READ, &q.src) ||
+	    !nib_rows_map(a, nib_add_sat(p->dst, row * p->dst_pitch), p->dst_pitch,
+			  nib_row_bytes(p->fmt, p->width), rows, NIB_WRITE, &q.dst))
+		return false;
+	q.parts = rows * p->width < PARALLEL_ELEMENTS ? 1 :
+		  (unsigned int)(rows < parts ? rows : parts);
+	nib_pool_run(a->hw->pool, q.parts, quant_part, &q);
+	nib_cost_vector(&a->hw->chip, a->cost, rows * p->width * ENCODE_OPS, 0);
+	return nib_rows_commit(a, &q.dst);
+}
+
+/* How many rows from @row on to take at once; 0: the first of them has no aligned place. */
+static uint64_t quant_rows(struct nib_access *a, const struct nib_pkt_quant *p, uint64_t row)
+{
+	uint64_t rows = p->rows - row, most = BLOCK_ELEMENTS / p->width, dst;
+
+	most = most ? most : 1;
+	rows = rows < most ? rows : most;
+	dst = nib_add_sat(p->dst, row * p->dst_pitch);
+	if (dst % NIB_ROW_ALIGN)
+		return 0;
+	if (p->dst_pitch % NIB_ROW_ALIGN)
+		return 1;
+	rows = nib_rows_chunk(a, nib_add_sat(p->src, row * p->src_pitch), p->src_pitch,
+			      (uint64_t)p->width * 4, rows, NIB_READ);
+	return nib_rows_chunk(a, dst, p->dst_pitch, nib_row_bytes(p->fmt, p->width), rows,
+			      NIB_WRITE);
+}
+
 bool nib_exec_quant(struct nib_access *a, const __u64 *w)
 {
 	struct nib_pkt_quant p;
+	uint64_t rows;
 
 	memcpy(&p, w, sizeof(p));
-	for (uint64_t r = 0; r < p.rows; r++)
-		if (!encode_row(a, nib_add_sat(p.src, r * p.src_pitch),
-				nib_add_sat(p.dst, r * p.dst_pitch), p.width, p.fmt, p.rule) ||
-		    !nib_access_point(a))
+	for (uint64_t row = 0; row < p.rows; row += rows) {
+		struct nib_arena_mark mark = nib_arena_mark(&a->hw->arena);
+
+		rows = quant_rows(a, &p, row);
+		if (!rows)
+			return nib_access_fault(a, NIB_DONE_FAULT_ALIGN,
+						nib_add_sat(p.dst, row * p.dst_pitch));
+		if (!quant_block(a, &p, row, rows))
 			return false;
+		nib_arena_release(&a->hw->arena, mark);
+		if (!nib_access_point(a))
+			return false;
+	}
 	return true;
 }
 

@@ -359,43 +359,91 @@ bool nib_exec_vec(struct nib_access *a, const __u64 *w)
 
 /* --- SAMPLE --- */
 
-static bool sample_row(struct nib_access *a, const struct nib_pkt_sample *p, uint64_t r)
-{
-	struct nib_view logits, view, out;
-	struct nib_sample_params params;
-	uint32_t *scratch, token;
+/* Rows that threads work on at once, and logits of them. */
+#define SAMPLE_ROWS 32u
+#define SAMPLE_ELEMENTS (1ull << 22)
 
-	if (!nib_view_map(a, nib_add_sat(p->params, r * sizeof(params)), sizeof(params), NIB_READ,
-			  &view))
+struct sample {
+	const struct nib_kernels *kernels;
+	uint32_t n;
+	struct sample_row {
+		struct nib_sample_params params;
+		const float *logits;
+		struct nib_view out;
+		uint32_t token;
+	} row[SAMPLE_ROWS];
+	uint64_t *scratch;	/* n words of each thread */
+};
+
+static bool sample_map(struct nib_access *a, const struct nib_pkt_sample *p, uint64_t r,
+		       struct sample_row *row)
+{
+	struct nib_view view;
+
+	if (!nib_view_map(a, nib_add_sat(p->params, r * sizeof(row->params)), sizeof(row->params),
+			  NIB_READ, &view))
 		return false;
-	memcpy(&params, view.ptr, sizeof(params));
-	if (params.zero)
-		return nib_access_fault(a, NIB_DONE_FAULT_VALUE, params.zero);
+	memcpy(&row->params, view.ptr, sizeof(row->params));
+	if (row->params.zero)
+		return nib_access_fault(a, NIB_DONE_FAULT_VALUE, row->params.zero);
 	if (!nib_view_map(a, nib_add_sat(p->logits, r * p->logits_pitch), (uint64_t)p->n * 4,
-			  NIB_READ, &logits) ||
-	    !nib_view_map(a, nib_add_sat(p->out, r * 4), 4, NIB_WRITE, &out))
+			  NIB_READ, &view) ||
+	    !nib_view_map(a, nib_add_sat(p->out, r * 4), 4, NIB_WRITE, &row->out))
 		return false;
-	scratch = nib_arena_get(&a->hw->arena, (size_t)p->n * 8);
-	if (!scratch)
+	row->logits = (const float *)(const void *)view.ptr;
+	return true;
+}
+
+static void sample_part(void *arg, unsigned int part, unsigned int thread)
+{
+	struct sample *s = arg;
+	struct sample_row *row = &s->row[part];
+
+	row->token = s->kernels->sample(row->logits, s->n, &row->params,
+					s->scratch + (uint64_t)thread * s->n);
+}
+
+/* Up to SAMPLE_ROWS rows; those before one with a fault are done. */
+static bool sample_rows(struct nib_access *a, const struct nib_pkt_sample *p, uint64_t first,
+			uint64_t rows)
+{
+	struct sample s = { .kernels = a->hw->kernels, .n = p->n };
+	unsigned int count = 0;
+	bool ok = true;
+
+	s.scratch = nib_arena_get(&a->hw->arena,
+				  (size_t)p->n * 8 * nib_pool_threads(a->hw->pool));
+	if (!s.scratch)
 		return nib_access_fault(a, NIB_DONE_FAULT_VALUE, p->n);
-	token = a->hw->kernels->sample((const float *)(const void *)logits.ptr, p->n, &params,
-				       scratch);
-	memcpy(out.ptr, &token, 4);
-	return nib_view_commit(a, &out);
+	while (ok && count < rows) {
+		ok = sample_map(a, p, first + count, &s.row[count]);
+		count += ok;
+	}
+	nib_pool_run(a->hw->pool, count, sample_part, &s);
+	for (unsigned int i = 0; i < count; i++) {
+		memcpy(s.row[i].out.ptr, &s.row[i].token, 4);
+		if (!nib_view_commit(a, &s.row[i].out))
+			return false;
+		nib_cost_vector(&a->hw->chip, a->cost, p->n, p->n);
+	}
+	return ok;
 }
 
 bool nib_exec_sample(struct nib_access *a, const __u64 *w)
 {
 	struct nib_pkt_sample p;
+	uint64_t rows;
 
 	memcpy(&p, w, sizeof(p));
-	for (uint64_t r = 0; r < p.rows; r++) {
+	for (uint64_t r = 0; r < p.rows; r += rows) {
 		struct nib_arena_mark mark = nib_arena_mark(&a->hw->arena);
 
-		if (!sample_row(a, &p, r))
+		rows = SAMPLE_ELEMENTS / p.n < SAMPLE_ROWS ? SAMPLE_ELEMENTS / p.n : SAMPLE_ROWS;
+		rows = rows ? rows : 1;
+		rows = p.rows - r < rows ? p.rows - r : rows;
+		if (!sample_rows(a, &p, r, rows))
 			return false;
 		nib_arena_release(&a->hw->arena, mark);
-		nib_cost_vector(&a->hw->chip, a->cost, p.n, p.n);
 		if (!nib_access_point(a))
 			return false;
 	}
