@@ -70,6 +70,15 @@ struct accel_buffer {
 	void *map;
 };
 
+/**
+ * struct accel_lease - what of @info is not in the core's hands, ops->lease_query() refreshes.
+ */
+struct accel_lease {
+	struct accel_device *device;
+	uint64_t address;
+	struct accel_lease_info info;
+};
+
 /* How the job that was to signal points after .. last ended. */
 struct accel_failure {
 	uint64_t after;
@@ -117,7 +126,7 @@ struct accel_job_point {
 	uint64_t prev;
 };
 
-/* A job that is not over. */
+/* A job that is not over. @leases: those it names; the array is kept for the next job. */
 struct accel_record {
 	struct accel_stream *stream;
 	struct accel_job_stats *stats;
@@ -126,6 +135,9 @@ struct accel_record {
 	uint32_t n_signals;
 	uint32_t cap;
 	uint32_t nargs;
+	struct accel_lease **leases;
+	uint32_t n_leases;
+	uint32_t cap_leases;
 	struct accel_job_point own[ACCEL_JOB_POINTS];
 	uint64_t args[NIB_MAX_ARGS];
 };
@@ -201,6 +213,9 @@ static inline uint64_t accel_page_align(uint64_t bytes)
 		return NIB_PAGE_2M;
 	return bytes >= NIB_PAGE_64K ? NIB_PAGE_64K : ACCEL_PAGE;
 }
+
+/* lease.c: a job names leases that never move: it finds them in SRAM, or not. */
+void accel_lease_count(const struct accel_record *job);
 
 /* timeline.c */
 void accel_timeline_put(struct accel_timeline *timeline);

@@ -7,8 +7,8 @@
 ACCEL_SIM ?= 1
 ACCEL_DRM ?= 1
 
-ACCEL_SRCS := device.c space.c buffer.c timeline.c queue.c stream.c builder.c disasm.c program.c \
-	transport_null.c
+ACCEL_SRCS := device.c space.c buffer.c lease.c timeline.c queue.c stream.c builder.c disasm.c \
+	program.c transport_null.c
 ifeq ($(ACCEL_SIM),1)
 ACCEL_SRCS += transport_sim.c sim_memory.c
 ACCEL_DEVICE := $(BUILD)/libnibdev.a

@@ -2,7 +2,7 @@
 /*
  * Queues: jobs from submit to their end. A job is kept here, in its queue's ring of records, until
  * what it waits for allows to hand it to the transport, and from then on until the transport says
- * that it is over. No allocation once a queue exists, but for jobs with many points, once each.
+ * that it is over. No allocation once a queue exists, but for jobs with many points or with leases, once each.
  */
 #include "transport.h"
 
@@ -86,6 +86,7 @@ static void release(struct accel_record *job)
 		accel_stream_put(job->stream);
 	job->stream = NULL;
 	job->stats = NULL;
+	job->n_leases = 0;
 }
 
 static void fill_stats(struct accel_job_stats *stats, const struct accel_failure *failure,
@@ -297,6 +298,27 @@ static int fill_points(struct accel_queue *queue, struct accel_record *job,
 	return 0;
 }
 
+static int fill_leases(struct accel_device *device, struct accel_record *job,
+		       const struct accel_job *in)
+{
+	uint32_t i;
+
+	if (!in->leases || in->n_leases > 1024)
+		return accel_fail(device, -EINVAL, "submit: %u leases, of at most 1024, or no "
+				  "array of them", in->n_leases);
+	if (accel_grow(device, (void **)&job->leases, &job->cap_leases, in->n_leases,
+		       sizeof(*job->leases)))
+		return accel_fail(device, -ENOMEM, "submit: no memory for %u leases", in->n_leases);
+	for (i = 0; i < in->n_leases; i++) {
+		if (!in->leases[i] || in->leases[i]->device != device)
+			return accel_fail(device, -EINVAL, "submit: lease %u is none of this device",
+					  i);
+		job->leases[i] = in->leases[i];
+	}
+	job->n_leases = in->n_leases;
+	return 0;
+}
+
 static void undo(struct accel_record *job)
 {
 	uint32_t i;
@@ -321,6 +343,8 @@ static int fill(struct accel_queue *queue, struct accel_record *job, const struc
 		return accel_fail(device, -EINVAL, "submit: %u arguments, want %u..%u", in.nargs,
 				  in.stream->nargs, NIB_MAX_ARGS);
 	err = fill_points(queue, job, &in);
+	if (!err && in.n_leases)
+		err = fill_leases(device, job, &in);
 	if (err) {
 		undo(job);
 		return err;
@@ -467,9 +491,11 @@ ACCEL_API void accel_queue_destroy(struct accel_queue *queue)
 		at = &(*at)->next;
 	*at = queue->next;
 	device->n_queues--;
-	for (i = 0; i < ACCEL_QUEUE_JOBS; i++)
+	for (i = 0; i < ACCEL_QUEUE_JOBS; i++) {
 		if (queue->jobs[i].points != queue->jobs[i].own)
 			accel_free(device, queue->jobs[i].points);
+		accel_free(device, queue->jobs[i].leases);
+	}
 	accel_free(device, queue->jobs);
 	accel_free(device, queue);
 	accel_device_progress(device);

@@ -52,7 +52,13 @@ struct sim_device {
 struct sim_buffer {
 	struct accel_buffer base;
 	uint64_t offset;	/* in its memory; of host memory its address */
-	uint64_t va_bytes;
+};
+
+/* Its parts lie side by side; one of 0 bytes is not there. */
+struct sim_lease {
+	struct accel_lease base;
+	struct sim_buffer guaranteed;
+	struct sim_buffer burst;
 };
 
 static inline struct sim_device *to_sim(struct accel_device *device)
@@ -72,5 +78,8 @@ void sim_memory_fini(struct sim_device *sim);
 int sim_buffer_create(struct accel_buffer *buffer);
 void sim_buffer_destroy(struct accel_buffer *buffer);
 int sim_buffer_map(struct accel_buffer *buffer);
+int sim_lease_create(struct accel_lease *lease);
+void sim_lease_destroy(struct accel_lease *lease);
+int sim_lease_query(struct accel_lease *lease);
 
 #endif

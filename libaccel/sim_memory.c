@@ -306,29 +306,20 @@ static void give_memory(struct sim_device *sim, struct sim_buffer *buffer)
 	}
 }
 
-int sim_buffer_create(struct accel_buffer *base)
+/* Gives a buffer that has its address memory, zeroed and mapped. */
+static int fill(struct sim_device *sim, struct sim_buffer *buffer)
 {
-	struct sim_device *sim = to_sim(base->device);
-	struct sim_buffer *buffer = (struct sim_buffer *)base;
+	struct accel_buffer *base = &buffer->base;
 	bool readonly = base->flags & ACCEL_BUFFER_READONLY, dirty = false;
 	int err;
 
 	err = take_memory(sim, buffer, &dirty);
 	if (err)
 		return err;
-	/* A page more, never mapped: running past the end is a fault. */
-	buffer->va_bytes = base->bytes + ACCEL_PAGE;
-	err = accel_space_alloc(&sim->base, &sim->va, buffer->va_bytes,
-				accel_page_align(base->bytes), UINT64_MAX, 0, &base->address);
-	if (err) {
-		accel_fail(&sim->base, err, "buffer: no memory or addresses for %llu bytes",
-			   (unsigned long long)base->bytes);
-		goto give;
-	}
 	err = map(sim, buffer, readonly && !dirty);
 	if (err) {
 		accel_fail(&sim->base, err, "buffer: no HBM for its page table");
-		goto free_va;
+		goto give;
 	}
 	if (dirty) {
 		err = zero_by_device(sim, base->address, base->bytes);
@@ -339,22 +330,47 @@ int sim_buffer_create(struct accel_buffer *base)
 		return 0;
 	set_pages(sim, base->address, buffer->offset, base->bytes, 0);
 	invalidate(sim);
-free_va:
-	accel_space_free(&sim->va, base->address, buffer->va_bytes);
 give:
 	give_memory(sim, buffer);
+	return err;
+}
+
+static void empty(struct sim_device *sim, struct sim_buffer *buffer)
+{
+	set_pages(sim, buffer->base.address, buffer->offset, buffer->base.bytes, 0);
+	invalidate(sim);
+	give_memory(sim, buffer);
+}
+
+/* Addresses, and a page more, never mapped: running past the end is a fault. */
+static int take_address(struct sim_device *sim, const char *what, uint64_t bytes, uint64_t *address)
+{
+	int err = accel_space_alloc(&sim->base, &sim->va, bytes + ACCEL_PAGE,
+				    accel_page_align(bytes), UINT64_MAX, 0, address);
+
+	return err ? accel_fail(&sim->base, err, "%s: no memory or addresses for %llu bytes", what,
+				(unsigned long long)bytes) : 0;
+}
+
+int sim_buffer_create(struct accel_buffer *base)
+{
+	struct sim_device *sim = to_sim(base->device);
+	int err = take_address(sim, "buffer", base->bytes, &base->address);
+
+	if (err)
+		return err;
+	err = fill(sim, (struct sim_buffer *)base);
+	if (err)
+		accel_space_free(&sim->va, base->address, base->bytes + ACCEL_PAGE);
 	return err;
 }
 
 void sim_buffer_destroy(struct accel_buffer *base)
 {
 	struct sim_device *sim = to_sim(base->device);
-	struct sim_buffer *buffer = (struct sim_buffer *)base;
 
-	set_pages(sim, base->address, buffer->offset, base->bytes, 0);
-	invalidate(sim);
-	accel_space_free(&sim->va, base->address, buffer->va_bytes);
-	give_memory(sim, buffer);
+	empty(sim, (struct sim_buffer *)base);
+	accel_space_free(&sim->va, base->address, base->bytes + ACCEL_PAGE);
 }
 
 int sim_buffer_map(struct accel_buffer *base)
@@ -363,5 +379,70 @@ int sim_buffer_map(struct accel_buffer *base)
 
 	base->map = base->memory == ACCEL_MEMORY_HOST ? (void *)(uintptr_t)buffer->offset :
 		    to_sim(base->device)->window + buffer->offset;
+	return 0;
+}
+
+/* --- Leases --- */
+
+static int fill_part(struct sim_device *sim, struct sim_buffer *part, enum accel_memory memory,
+		     uint64_t address, uint64_t bytes)
+{
+	part->base = (struct accel_buffer){
+		.device = &sim->base, .memory = memory, .flags = ACCEL_BUFFER_NO_MAP,
+		.address = address, .bytes = bytes,
+	};
+	return bytes ? fill(sim, part) : 0;
+}
+
+static void empty_part(struct sim_device *sim, struct sim_buffer *part)
+{
+	if (part->base.bytes)
+		empty(sim, part);
+}
+
+/* Nobody else wants the burst part's room, so that it stays where it is made: in SRAM if it can. */
+int sim_lease_create(struct accel_lease *base)
+{
+	struct sim_device *sim = to_sim(base->device);
+	struct sim_lease *lease = (struct sim_lease *)base;
+	struct accel_lease_info *info = &base->info;
+	uint64_t bytes = info->guaranteed + info->burst, behind;
+	int err = take_address(sim, "lease", bytes, &base->address);
+
+	if (err)
+		return err;
+	behind = base->address + info->guaranteed;
+	err = fill_part(sim, &lease->guaranteed, ACCEL_MEMORY_SRAM, base->address,
+			info->guaranteed);
+	if (err)
+		goto free_address;
+	info->resident = bytes;
+	err = fill_part(sim, &lease->burst, ACCEL_MEMORY_SRAM, behind, info->burst);
+	if (err == -ENOSPC) {
+		info->resident = info->guaranteed;
+		err = fill_part(sim, &lease->burst, ACCEL_MEMORY_HBM, behind, info->burst);
+	}
+	if (!err)
+		return 0;
+	empty_part(sim, &lease->guaranteed);
+free_address:
+	accel_space_free(&sim->va, base->address, bytes + ACCEL_PAGE);
+	return err;
+}
+
+void sim_lease_destroy(struct accel_lease *base)
+{
+	struct sim_device *sim = to_sim(base->device);
+	struct sim_lease *lease = (struct sim_lease *)base;
+
+	empty_part(sim, &lease->guaranteed);
+	empty_part(sim, &lease->burst);
+	accel_space_free(&sim->va, base->address,
+			 base->info.guaranteed + base->info.burst + ACCEL_PAGE);
+}
+
+int sim_lease_query(struct accel_lease *lease)
+{
+	(void)lease;
 	return 0;
 }

@@ -22,6 +22,9 @@
  * @query: refresh what changes of device->info.
  * @buffer_create: memory, flags and bytes are set; sets address. Memory is zeroed.
  * @buffer_map: sets buffer->map.
+ * @lease_create: guaranteed and burst of lease->info are set; sets address, and resident. Memory is
+ *	zeroed.
+ * @lease_query: refresh lease->info.
  * @stream_create: sets id.
  * @queue_create: sets depth.
  * @queue_destroy: jobs in flight stop and touch nothing any more when it returns.
@@ -36,6 +39,7 @@ struct accel_transport_ops {
 	const char *name;
 	size_t device_size;
 	size_t buffer_size;
+	size_t lease_size;
 	size_t stream_size;
 	size_t queue_size;
 	bool orders;
@@ -45,6 +49,9 @@ struct accel_transport_ops {
 	int (*buffer_create)(struct accel_buffer *buffer);
 	void (*buffer_destroy)(struct accel_buffer *buffer);
 	int (*buffer_map)(struct accel_buffer *buffer);
+	int (*lease_create)(struct accel_lease *lease);
+	void (*lease_destroy)(struct accel_lease *lease);
+	int (*lease_query)(struct accel_lease *lease);
 	int (*stream_create)(struct accel_stream *stream, const void *data);
 	void (*stream_destroy)(struct accel_stream *stream);
 	int (*queue_create)(struct accel_queue *queue);

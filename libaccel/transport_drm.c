@@ -28,7 +28,11 @@ struct drm_device {
 
 struct drm_buffer {
 	struct accel_buffer base;
-	uint64_t va_bytes;
+	uint32_t handle;
+};
+
+struct drm_lease {
+	struct accel_lease base;
 	uint32_t handle;
 };
 
@@ -39,6 +43,7 @@ struct drm_buffer {
  * @slots: completion of job n is number n % ACCEL_QUEUE_JOBS.
  * @jobs: scratch of submit.
  * @syncs: the same; one signal a job, and its waits.
+ * @leases: the same; none until a job names some.
  */
 struct drm_queue {
 	struct accel_queue base;
@@ -52,6 +57,8 @@ struct drm_queue {
 	struct nib_job jobs[ACCEL_QUEUE_JOBS];
 	struct nib_sync_op *syncs;
 	uint32_t cap_syncs;
+	struct nib_lease_ref *leases;
+	uint32_t cap_leases;
 };
 
 static struct drm_device *to_drm(struct accel_device *device)
@@ -201,26 +208,58 @@ static int drm_open(struct accel_device *device, const struct accel_open_params 
 	return err;
 }
 
-/* --- Buffers --- */
-
-static int bind(struct drm_buffer *buffer, uint32_t flags)
-{
-	struct accel_device *device = buffer->base.device;
-	struct nib_vm_bind_op op = { .flags = flags, .va = buffer->base.address,
-				     .size = buffer->base.bytes };
-	struct nib_vm_bind bind = { .vm_id = to_drm(device)->vm, .ops = NIB_OBJ_ARRAY(1, &op) };
-
-	if ((flags & NIB_VM_BIND_OP_MASK) == NIB_VM_BIND_OP_MAP)
-		op.bo_handle = buffer->handle;
-	op.syncs.stride = sizeof(struct nib_sync_op);
-	return call(device, DRM_IOCTL_NIB_VM_BIND, &bind);
-}
+/* --- Buffers and leases --- */
 
 static void close_handle(struct accel_device *device, uint32_t handle)
 {
 	struct drm_gem_close close = { .handle = handle };
 
 	call(device, DRM_IOCTL_GEM_CLOSE, &close);
+}
+
+/* @handle: of a MAP, else 0. */
+static int bind(struct accel_device *device, uint32_t handle, uint64_t address, uint64_t bytes,
+		uint32_t flags)
+{
+	struct nib_vm_bind_op op = { .flags = flags, .bo_handle = handle, .va = address,
+				     .size = bytes };
+	struct nib_vm_bind bind = { .vm_id = to_drm(device)->vm, .ops = NIB_OBJ_ARRAY(1, &op) };
+
+	op.syncs.stride = sizeof(struct nib_sync_op);
+	return call(device, DRM_IOCTL_NIB_VM_BIND, &bind);
+}
+
+/*
+ * Finds addresses for a new object and maps it there, with one page more, never mapped, as a guard.
+ * On failure the object is gone.
+ */
+static int place(struct accel_device *device, const char *what, uint32_t handle, uint64_t bytes,
+		 uint32_t flags, uint64_t *address)
+{
+	struct drm_device *drm = to_drm(device);
+	int err = accel_space_alloc(device, &drm->va, bytes + ACCEL_PAGE, accel_page_align(bytes),
+				    UINT64_MAX, 0, address);
+
+	if (err) {
+		accel_fail(device, err, "%s: no memory or addresses for %llu bytes", what,
+			   (unsigned long long)bytes);
+	} else {
+		err = bind(device, handle, *address, bytes, NIB_VM_BIND_OP_MAP | flags);
+		if (!err)
+			return 0;
+		accel_fail(device, err, "%s: map: the driver says: %s", what, strerror(-err));
+		accel_space_free(&drm->va, *address, bytes + ACCEL_PAGE);
+	}
+	close_handle(device, handle);
+	return err;
+}
+
+/* If the unmap fails the addresses are not used again. */
+static void unplace(struct accel_device *device, uint32_t handle, uint64_t address, uint64_t bytes)
+{
+	if (!bind(device, 0, address, bytes, NIB_VM_BIND_OP_UNMAP))
+		accel_space_free(&to_drm(device)->va, address, bytes + ACCEL_PAGE);
+	close_handle(device, handle);
 }
 
 static int drm_buffer_create(struct accel_buffer *base)
@@ -230,7 +269,6 @@ static int drm_buffer_create(struct accel_buffer *base)
 		[ACCEL_MEMORY_HOST] = NIB_BO_HOST,
 	};
 	struct drm_buffer *buffer = (struct drm_buffer *)base;
-	struct drm_device *drm = to_drm(base->device);
 	struct nib_bo_create create = { .size = base->bytes, .flags = memories[base->memory] };
 	int err;
 
@@ -240,25 +278,11 @@ static int drm_buffer_create(struct accel_buffer *base)
 	if (err)
 		return fail_call(base->device, err, "buffer");
 	buffer->handle = create.handle;
-	/* The kernel's pages may be larger; and one page more, never mapped, as a guard. */
+	/* The kernel's pages may be larger. */
 	base->bytes = create.size;
-	buffer->va_bytes = base->bytes + ACCEL_PAGE;
-	err = accel_space_alloc(base->device, &drm->va, buffer->va_bytes,
-				accel_page_align(base->bytes), UINT64_MAX, 0, &base->address);
-	if (err) {
-		accel_fail(base->device, err, "buffer: no memory or addresses for %llu bytes",
-			   (unsigned long long)base->bytes);
-		goto close;
-	}
-	err = bind(buffer, NIB_VM_BIND_OP_MAP |
-		   (base->flags & ACCEL_BUFFER_READONLY ? NIB_VM_BIND_OP_READONLY : 0));
-	if (!err)
-		return 0;
-	fail_call(base->device, err, "buffer: map");
-	accel_space_free(&drm->va, base->address, buffer->va_bytes);
-close:
-	close_handle(base->device, buffer->handle);
-	return err;
+	return place(base->device, "buffer", buffer->handle, base->bytes,
+		     base->flags & ACCEL_BUFFER_READONLY ? NIB_VM_BIND_OP_READONLY : 0,
+		     &base->address);
 }
 
 static void drm_buffer_destroy(struct accel_buffer *base)
@@ -267,10 +291,7 @@ static void drm_buffer_destroy(struct accel_buffer *base)
 
 	if (base->map)
 		munmap(base->map, base->bytes);
-	/* If the unmap fails its addresses are not used again. */
-	if (!bind(buffer, NIB_VM_BIND_OP_UNMAP))
-		accel_space_free(&to_drm(base->device)->va, base->address, buffer->va_bytes);
-	close_handle(base->device, buffer->handle);
+	unplace(base->device, buffer->handle, base->address, base->bytes);
 }
 
 static int drm_buffer_map(struct accel_buffer *base)
@@ -288,6 +309,48 @@ static int drm_buffer_map(struct accel_buffer *base)
 		return fail_call(base->device, err, "map");
 	}
 	base->map = map;
+	return 0;
+}
+
+static int drm_lease_create(struct accel_lease *base)
+{
+	struct drm_lease *lease = (struct drm_lease *)base;
+	struct nib_sram_lease_create create = { .guaranteed = base->info.guaranteed,
+						.burst = base->info.burst };
+	int err = call(base->device, DRM_IOCTL_NIB_SRAM_LEASE_CREATE, &create);
+
+	/* The arguments are fine, so it is what DRM says of an ioctl that the driver has not. */
+	if (err == -EINVAL)
+		err = -EOPNOTSUPP;
+	if (err)
+		return fail_call(base->device, err, "lease");
+	lease->handle = create.handle;
+	return place(base->device, "lease", lease->handle, create.guaranteed + create.burst, 0,
+		     &base->address);
+}
+
+static void drm_lease_destroy(struct accel_lease *base)
+{
+	unplace(base->device, ((struct drm_lease *)base)->handle, base->address,
+		base->info.guaranteed + base->info.burst);
+}
+
+static int drm_lease_query(struct accel_lease *base)
+{
+	struct nib_sram_lease_query query = { .handle = ((struct drm_lease *)base)->handle };
+	struct accel_lease_info *info = &base->info;
+	int err = call(base->device, DRM_IOCTL_NIB_SRAM_LEASE_QUERY, &query);
+
+	if (err)
+		return fail_call(base->device, err, "lease");
+	info->resident = query.resident;
+	info->generation = query.generation;
+	info->hits = query.hits;
+	info->misses = query.misses;
+	info->spills = query.spills;
+	info->restores = query.restores;
+	info->spilled_bytes = query.spilled_bytes;
+	info->restored_bytes = query.restored_bytes;
 	return 0;
 }
 
@@ -330,6 +393,7 @@ static void drm_queue_destroy(struct accel_queue *base)
 		drmSyncobjDestroy(to_drm(base->device)->fd, queue->syncobj);
 	accel_buffer_destroy(queue->slots);
 	accel_free(base->device, queue->syncs);
+	accel_free(base->device, queue->leases);
 }
 
 static int create_kernel_queue(struct drm_queue *queue)
@@ -399,12 +463,31 @@ static int add_waits(struct drm_queue *queue, uint64_t number, uint32_t *count)
 	return 0;
 }
 
+/* The array may still move, so that only its length is noted. */
+static int add_leases(struct drm_queue *queue, const struct accel_record *job,
+		      struct nib_obj_array *array, uint32_t *count)
+{
+	uint32_t i;
+
+	if (accel_grow(queue->base.device, (void **)&queue->leases, &queue->cap_leases,
+		       *count + job->n_leases, sizeof(*queue->leases)))
+		return -ENOMEM;
+	for (i = 0; i < job->n_leases; i++)
+		queue->leases[*count + i] = (struct nib_lease_ref){
+			.handle = ((const struct drm_lease *)job->leases[i])->handle,
+		};
+	*array = (struct nib_obj_array){ .stride = sizeof(*queue->leases),
+					 .count = job->n_leases };
+	*count += job->n_leases;
+	return 0;
+}
+
 static int drm_submit(struct accel_queue *base, uint64_t first, uint32_t count)
 {
 	struct drm_queue *queue = (struct drm_queue *)base;
 	struct nib_submit submit = { .jobs = NIB_OBJ_ARRAY(count, queue->jobs) };
 	uint64_t slots = accel_buffer_address(queue->slots);
-	uint32_t n_syncs = 0, i, slot;
+	uint32_t n_syncs = 0, n_leases = 0, i, slot;
 	int err;
 
 	for (i = 0; i < count; i++) {
@@ -421,6 +504,8 @@ static int drm_submit(struct accel_queue *base, uint64_t first, uint32_t count)
 		};
 		__atomic_store_n(&queue->done[slot].phase, 0, __ATOMIC_RELAXED);
 		err = add_waits(queue, first + i, &n_syncs);
+		if (!err && job->n_leases)
+			err = add_leases(queue, job, &queue->jobs[i].leases, &n_leases);
 		if (!err)
 			err = accel_grow(base->device, (void **)&queue->syncs, &queue->cap_syncs,
 					 n_syncs + 1, sizeof(*queue->syncs));
@@ -439,6 +524,10 @@ static int drm_submit(struct accel_queue *base, uint64_t first, uint32_t count)
 		slot = n_syncs - syncs->count;
 		n_syncs = syncs->count;
 		syncs->count = slot;
+		if (queue->jobs[i - 1].leases.count) {
+			n_leases -= queue->jobs[i - 1].leases.count;
+			queue->jobs[i - 1].leases.array = (uintptr_t)(queue->leases + n_leases);
+		}
 	}
 	err = call(base->device, DRM_IOCTL_NIB_SUBMIT, &submit);
 	return err ? fail_call(base->device, err, "submit") : 0;
@@ -578,6 +667,7 @@ const struct accel_transport_ops accel_transport_drm = {
 	.name = "drm",
 	.device_size = sizeof(struct drm_device),
 	.buffer_size = sizeof(struct drm_buffer),
+	.lease_size = sizeof(struct drm_lease),
 	.stream_size = sizeof(struct accel_stream),
 	.queue_size = sizeof(struct drm_queue),
 	.orders = true,
@@ -587,6 +677,9 @@ const struct accel_transport_ops accel_transport_drm = {
 	.buffer_create = drm_buffer_create,
 	.buffer_destroy = drm_buffer_destroy,
 	.buffer_map = drm_buffer_map,
+	.lease_create = drm_lease_create,
+	.lease_destroy = drm_lease_destroy,
+	.lease_query = drm_lease_query,
 	.stream_create = drm_stream_create,
 	.stream_destroy = drm_stream_destroy,
 	.queue_create = drm_queue_create,

@@ -100,6 +100,44 @@ static int null_buffer_map(struct accel_buffer *buffer)
 	return 0;
 }
 
+/* In SRAM as far as there is some. */
+static int null_lease_create(struct accel_lease *lease)
+{
+	struct accel_device_info *device = &lease->device->info;
+	struct accel_lease_info *info = &lease->info;
+	uint64_t bytes = info->guaranteed + info->burst;
+	int err;
+
+	if (info->guaranteed > device->sram_free || info->burst > device->hbm_free)
+		return accel_fail(lease->device, -ENOSPC, "lease: %llu bytes of SRAM and %llu of "
+				  "HBM are free", (unsigned long long)device->sram_free,
+				  (unsigned long long)device->hbm_free);
+	err = accel_space_alloc(lease->device, &to_null(lease->device)->va, bytes,
+				accel_page_align(bytes), UINT64_MAX, 0, &lease->address);
+	if (err)
+		return accel_fail(lease->device, err, "lease: no memory or addresses");
+	info->resident = bytes <= device->sram_free ? bytes : info->guaranteed;
+	device->sram_free -= info->resident;
+	device->hbm_free -= info->burst;
+	return 0;
+}
+
+static void null_lease_destroy(struct accel_lease *lease)
+{
+	const struct accel_lease_info *info = &lease->info;
+
+	accel_space_free(&to_null(lease->device)->va, lease->address,
+			 info->guaranteed + info->burst);
+	lease->device->info.sram_free += info->resident;
+	lease->device->info.hbm_free += info->burst;
+}
+
+static int null_lease_query(struct accel_lease *lease)
+{
+	(void)lease;
+	return 0;
+}
+
 static int null_stream_create(struct accel_stream *stream, const void *data)
 {
 	(void)stream;
@@ -125,9 +163,10 @@ static void null_queue_destroy(struct accel_queue *queue)
 
 static int null_submit(struct accel_queue *queue, uint64_t first, uint32_t count)
 {
-	(void)queue;
-	(void)first;
-	(void)count;
+	uint32_t i;
+
+	for (i = 0; i < count; i++)
+		accel_lease_count(accel_queue_job(queue, first + i));
 	return 0;
 }
 
@@ -160,6 +199,7 @@ const struct accel_transport_ops accel_transport_null = {
 	.name = "null",
 	.device_size = sizeof(struct null_device),
 	.buffer_size = sizeof(struct accel_buffer),
+	.lease_size = sizeof(struct accel_lease),
 	.stream_size = sizeof(struct accel_stream),
 	.queue_size = sizeof(struct accel_queue),
 	.open = null_open,
@@ -168,6 +208,9 @@ const struct accel_transport_ops accel_transport_null = {
 	.buffer_create = null_buffer_create,
 	.buffer_destroy = null_buffer_destroy,
 	.buffer_map = null_buffer_map,
+	.lease_create = null_lease_create,
+	.lease_destroy = null_lease_destroy,
+	.lease_query = null_lease_query,
 	.stream_create = null_stream_create,
 	.stream_destroy = null_stream_destroy,
 	.queue_create = null_queue_create,

@@ -321,6 +321,7 @@ static int sim_submit(struct accel_queue *base, uint64_t first, uint32_t count)
 		memcpy(queue->ring + slot * sizeof(entry), &entry, sizeof(entry));
 		memcpy(queue->ring + NIB_RING_ARGS(RING) + slot * NIB_RING_ARG_BYTES, job->args,
 		       job->nargs * sizeof(job->args[0]));
+		accel_lease_count(job);
 	}
 	sim->work = true;
 	nib_device_write(sim->nib, NIB_BAR_DOORBELLS, NIB_DOORBELL_QUEUE(queue->hw_id), 4,
@@ -383,6 +384,7 @@ const struct accel_transport_ops accel_transport_sim = {
 	.name = "sim",
 	.device_size = sizeof(struct sim_device),
 	.buffer_size = sizeof(struct sim_buffer),
+	.lease_size = sizeof(struct sim_lease),
 	.stream_size = sizeof(struct sim_stream),
 	.queue_size = sizeof(struct sim_queue),
 	.open = sim_open,
@@ -391,6 +393,9 @@ const struct accel_transport_ops accel_transport_sim = {
 	.buffer_create = sim_buffer_create,
 	.buffer_destroy = sim_buffer_destroy,
 	.buffer_map = sim_buffer_map,
+	.lease_create = sim_lease_create,
+	.lease_destroy = sim_lease_destroy,
+	.lease_query = sim_lease_query,
 	.stream_create = sim_stream_create,
 	.stream_destroy = sim_stream_destroy,
 	.queue_create = sim_queue_create,

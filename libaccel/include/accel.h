@@ -25,6 +25,7 @@ extern "C" {
 
 struct accel_device;
 struct accel_buffer;
+struct accel_lease;
 struct accel_timeline;
 struct accel_stream;
 struct accel_queue;
@@ -168,6 +169,56 @@ enum accel_memory accel_buffer_memory(const struct accel_buffer *buffer);
 int accel_buffer_map(struct accel_buffer *buffer, void **ptr);
 
 /**
+ * accel_lease_create - lease a window of SRAM, zeroed, in the device's address space.
+ * @guaranteed: bytes that stay in SRAM as long as the lease; they come first. 64 KiB aligned.
+ * @burst: bytes behind them that are in SRAM while nobody needs the room more, 64 KiB aligned.
+ * @flags: must be 0.
+ *
+ * Where the burst part is changes its speed, never its address or contents: HBM for it is set aside
+ * by this call. Jobs that name the lease bring it back to SRAM if there is room, or if leases that
+ * were named longer ago can give some. In process and on the null transport there is nobody to share
+ * with: the burst part stays where there was room for it when the lease was made.
+ *
+ * Returns 0; -ENOSPC (no SRAM for the guaranteed part, or no HBM to set aside), -EINVAL, -ENOMEM,
+ * -EOPNOTSUPP (the driver has no leases), -ENODEV.
+ */
+int accel_lease_create(struct accel_device *device, uint64_t guaranteed, uint64_t burst,
+		       uint32_t flags, struct accel_lease **lease);
+/* Ends it; the caller has waited for the jobs that use or name it. */
+void accel_lease_destroy(struct accel_lease *lease);
+uint64_t accel_lease_address(const struct accel_lease *lease);
+
+/**
+ * struct accel_lease_info - a lease, now.
+ * @struct_size: sizeof(struct accel_lease_info).
+ * @guaranteed: bytes.
+ * @burst: bytes.
+ * @resident: bytes that are in SRAM.
+ * @generation: grows whenever the burst part moves.
+ * @hits: jobs that named the lease and found all of it in SRAM.
+ * @misses: jobs that named it and did not.
+ * @spills: moves to HBM.
+ * @restores: moves back.
+ * @spilled_bytes: by @spills.
+ * @restored_bytes: by @restores.
+ */
+struct accel_lease_info {
+	size_t struct_size;
+	uint64_t guaranteed;
+	uint64_t burst;
+	uint64_t resident;
+	uint64_t generation;
+	uint64_t hits;
+	uint64_t misses;
+	uint64_t spills;
+	uint64_t restores;
+	uint64_t spilled_bytes;
+	uint64_t restored_bytes;
+};
+
+int accel_lease_query(struct accel_lease *lease, struct accel_lease_info *info);
+
+/**
  * accel_timeline_create - a 64-bit counter that only grows.
  * @value: where it starts.
  *
@@ -273,6 +324,8 @@ struct accel_job_stats {
  * @n_signals: points to signal, also when the job fails.
  * @stats: filled when one of the job's points has been waited for (or, without signals, by
  *	accel_queue_sync() or accel_queue_destroy()); may be NULL. Must live until then.
+ * @leases: leases that should be in SRAM when the job runs; copied.
+ * @n_leases: how many.
  */
 struct accel_job {
 	size_t struct_size;
@@ -284,6 +337,8 @@ struct accel_job {
 	const struct accel_point *signals;
 	uint32_t n_signals;
 	struct accel_job_stats *stats;
+	struct accel_lease *const *leases;
+	uint32_t n_leases;
 };
 
 /**
