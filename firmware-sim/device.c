@@ -341,7 +341,8 @@ static void device_execute(struct nib_device *device)
 	nib_fw_retire(&device->fw, &device->command, &device->result);
 	if (device->suspending) {
 		device->suspending = false;
-		if (nib_fw_alive(&device->fw))
+		/* Firmware that hangs never gets to it. */
+		if (nib_fw_works(&device->fw))
 			nib_fw_halt(&device->fw);
 	}
 }

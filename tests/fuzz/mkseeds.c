@@ -139,6 +139,7 @@ int main(int argc, char **argv)
 		{ "fuzz_validate", seed_validate }, { "fuzz_gguf", seed_gguf },
 		{ "fuzz_program", seed_program }, { "fuzz_tokenizer", seed_tokenizer },
 		{ "fuzz_stream", seed_stream }, { "fuzz_vfio_user", seed_vfio_user },
+		{ "fuzz_control", seed_control },
 	};
 
 	if (argc != 3) {

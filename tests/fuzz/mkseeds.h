@@ -12,5 +12,6 @@ void save(const char *name, const void *data, size_t bytes);
 
 void seed_stream(void);
 void seed_vfio_user(void);
+void seed_control(void);
 
 #endif

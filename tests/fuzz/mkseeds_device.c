@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "mkseeds.h"
+#include "nib_fault.h"
 #include "nib_regs.h"
 #include "packets.h"
 #include "vfio_user.h"
@@ -330,4 +331,31 @@ void seed_vfio_user(void)
 	}
 	message(&all, VFIO_USER_DEVICE_RESET, 0, NULL, 0);
 	save("session", all.data, all.bytes);
+}
+
+/* Lines: an order for every fault, one by one and at random, and everything else that there is. */
+void seed_control(void)
+{
+	static const char others[] =
+		"{\"inject\":\"lost-interrupt\",\"vector\":1,\"count\":\"forever\"}\n"
+		"{\"inject\":\"late-completion\",\"queue\":1,\"ms\":5,\"others\":2}\n"
+		"{\"inject\":\"stuck-packet\",\"rung\":\"engine\"}\n"
+		"{\"inject\":\"corrupt-completion\",\"field\":\"phase\"}\n"
+		"{\"inject\":\"firmware-refused\",\"error\":\"digest\"}\n"
+		"{\"inject\":\"firmware-api\",\"api\":2}\n"
+		"{\"inject\":\"bad-answer\",\"op\":\"queue-reset\",\"status\":5}\n"
+		"{\"inject\":\"ecc-fatal\",\"address\":4096}\n"
+		"{\"random\":{\"slow-dma\":{\"probability\":0.5,\"ms\":3}},\"seed\":9}\n"
+		"{\"list\":true}\n{\"status\":true}\n{\"clear\":true}\n{\"link\":\"down\"}\n"
+		"{\"link\":\"up\"}\n{\"remove\":true}\n{\"quit\":true}\n";
+	char line[160];
+
+	for (unsigned int i = 0; i < NIB_FAULTS; i++) {
+		const char *name = nib_fault_info(i)->name;
+
+		snprintf(line, sizeof(line), "{\"inject\":\"%s\",\"after\":1}\n"
+			 "{\"random\":{\"%s\":0.25}}", name, name);
+		save(name, line, strlen(line));
+	}
+	save("others", others, sizeof(others) - 1);
 }
