@@ -9,7 +9,7 @@ NIBDEV_OBJS := $(addprefix $(NIBDEV_DIR)/,builtin.o chip.o device.o device_fault
 	hw_init.o hw_mem.o hw_mmu.o hw_timing.o \
 	hw_exec.o hw_exec_attention.o hw_exec_dma.o hw_exec_gemm.o hw_exec_vec.o \
 	fw_admin.o fw_boot.o fw_sched.o fw_trouble.o sha256.o \
-	pci.o vfio_user.o) $(KERNELS_OBJS)
+	pci.o vfio_user.o guard.o) $(KERNELS_OBJS)
 # What a program that links libnibdev.a needs besides.
 NIBDEV_LIBS := $(shell $(PKG_CONFIG) --libs jansson) -lm -lpthread
 NIB_FW_VERSION := $(VERSION)

@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "control.h"
+#include "guard.h"
 #include "vfio_user.h"
 
 #define RUN_PACKETS 64u		/* between looks at the stop flag */
@@ -612,6 +613,7 @@ int main(int argc, char **argv)
 	}
 	if (sim.options.send)
 		return send_orders(sim.options.send, argv + optind, argc - optind);
+	nib_guard_install();
 	runner_init(&sim.runner);
 	sim.signals = sim_signals();
 	if (sim.signals < 0) {

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include "guard.h"
 #include "pci.h"
 #include "vfio_user.h"
 
@@ -21,11 +22,13 @@
 /**
  * struct dma_map - a piece of the client's memory.
  * @at: where it is mapped here; NULL: it came without a descriptor and cannot be reached.
+ * @guard: of that mapping.
  */
 struct dma_map {
 	uint64_t address;
 	uint64_t bytes;
 	uint8_t *at;
+	struct nib_guard *guard;
 	bool read;
 	bool write;
 };
@@ -115,6 +118,10 @@ static void *host_dma(void *host, uint64_t address, size_t bytes, bool write)
 	if (i == s->num_maps || address < map->address || !map->at ||
 	    bytes > map->bytes - (address - map->address) || (write ? !map->write : !map->read))
 		return NULL;
+	if (nib_guard_is_lost(map->guard)) {
+		host_log(host, 4, "DMA to memory whose file was cut short");
+		return NULL;
+	}
 	return map->at + (address - map->address);
 }
 
@@ -180,6 +187,7 @@ static int handle_dma_map(struct request *r)
 		.address = map.address,
 		.bytes = map.bytes,
 		.at = at,
+		.guard = at ? nib_guard_add(at, (size_t)map.bytes) : NULL,
 		.read = map.flags & VFIO_DMA_MAP_FLAG_READ,
 		.write = map.flags & VFIO_DMA_MAP_FLAG_WRITE,
 	};
@@ -192,9 +200,11 @@ static int handle_dma_map(struct request *r)
 static void dma_remove(struct nib_vfio_user *s, unsigned int first, unsigned int count)
 {
 	nib_device_quiesce(s->device);
-	for (unsigned int i = first; i < first + count; i++)
+	for (unsigned int i = first; i < first + count; i++) {
+		nib_guard_remove(s->maps[i].guard);
 		if (s->maps[i].at)
 			munmap(s->maps[i].at, (size_t)s->maps[i].bytes);
+	}
 	memmove(&s->maps[first], &s->maps[first + count],
 		(s->num_maps - first - count) * sizeof(s->maps[0]));
 	s->num_maps -= count;

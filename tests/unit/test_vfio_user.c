@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "nib_regs.h"
+#include "guard.h"
 #include "vfio_user.h"
 
 static struct nib_vfio_user *server;
@@ -695,6 +696,32 @@ START_TEST(the_device_reaches_mapped_memory)
 }
 END_TEST
 
+/* A client that cuts its file short takes memory from the firmware, not the process from us. */
+START_TEST(a_file_that_shrinks_is_memory_lost)
+{
+	int fd = file_of(1 << 20);
+	uint8_t *memory = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	uint32_t value = 7;
+	size_t bytes;
+	const void *image = nib_device_builtin_firmware(&bytes);
+
+	ck_assert_int_eq(nib_guard_install(), 0);
+	memcpy(memory, image, bytes);
+	ck_assert_int_eq(dma_map(0x10000000, 0x100000, 0, RW, fd), 0);
+	config_set32(PCI_COMMAND, PCI_COMMAND_MASTER);
+	ck_assert_uint_eq(boot(0x10000000, 0x10010000), NIB_FW_READY);
+	ck_assert_int_eq(ftruncate(fd, 0x1000), 0);
+	/* Meets the hole; the next one knows of it. */
+	ck_assert_int_eq(region_write(2, NIB_DOORBELL_PING, 4, &value), 0);
+	ck_assert_int_eq(region_write(2, NIB_DOORBELL_PING, 4, &value), 0);
+	ck_assert_int_eq(region_read(0, NIB_REG_FW_STATE, 4, &value), 0);
+	ck_assert_uint_eq(value, NIB_FW_CRASHED);
+	ck_assert_int_eq(dma_unmap(0x10000000, 0x100000, 0), 0);
+	munmap(memory, 1 << 20);
+	close(fd);
+}
+END_TEST
+
 START_TEST(wrong_dma_maps_are_refused)
 {
 	int fd = file_of(1 << 20), pipes[2], two[2] = { dup(fd), dup(fd) };
@@ -985,6 +1012,7 @@ int main(void)
 	tcase_add_test(requests, msix_table_is_memory);
 	tcase_add_test(requests, wrong_irq_sets_are_refused);
 	tcase_add_test(requests, the_device_reaches_mapped_memory);
+	tcase_add_test(requests, a_file_that_shrinks_is_memory_lost);
 	tcase_add_test(requests, wrong_dma_maps_are_refused);
 	tcase_add_test(requests, unmap_takes_whole_maps);
 	tcase_add_test(requests, maps_are_limited);
