@@ -77,7 +77,11 @@ check-guest-backport: ## The in-guest suite on the newest backport
 check-guest-6.12 check-guest-backport: check-guest-%: programs guest-tests toolbox
 	$(Q)BUILD=$(BUILD) tests/check guest-$*
 
-.PHONY: check-guest-6.12 check-guest-backport unit-tests fuzzers guest-tests check-unit check-asan check-run fuzz-build fuzz bench
+check-debug: programs guest-tests toolbox ## On a kernel with KASAN, lockdep, ...: the suite, sweeps, ioctl fuzzer
+	$(Q)tests/toolbox/toolbox debug-kernel
+	$(Q)BUILD=$(BUILD) tests/check debug
+
+.PHONY: check-debug check-guest-6.12 check-guest-backport unit-tests fuzzers guest-tests check-unit check-asan check-run fuzz-build fuzz bench
 
 $(BUILD)/tests/model/kld.o: CFLAGS_EXTRA += $(shell $(PKG_CONFIG) --cflags jansson 2>/dev/null)
 $(BUILD)/tests/kld: $(BUILD)/tests/model/kld.o

@@ -174,9 +174,9 @@ static void sweep_ioctls(void)
 }
 
 /*
- * Binds with every allocation failing in turn; the last one works. DRM's own part of it puts an
- * error pointer when its sysfs device fails (seen up to 7.2: drm_minor_alloc_release()), so that
- * the first point is the caller's choice.
+ * Binds with every allocation failing in turn; the last one works. The first point is the caller's
+ * choice: DRM's own part of the work puts an error pointer when its sysfs device fails (seen up to
+ * 7.2: drm_minor_alloc_release()), unless the kernel is one that was mended.
  */
 static void sweep_probe(const char *bdf, unsigned int first)
 {
