@@ -16,6 +16,7 @@
 #include "dump.h"
 #include "fw.h"
 #include "gem.h"
+#include "pm.h"
 #include "prime.h"
 #include "queue.h"
 #include "watchdog.h"
@@ -297,6 +298,7 @@ int nib_device_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	dev_info(&pdev->dev, "chip %s, %llu MiB HBM, %llu KiB SRAM, firmware %s (API %u.%u)\n",
 		 ndev->chip, ndev->hbm_bytes >> 20, ndev->sram_bytes >> 10, ndev->fw_version,
 		 ndev->fw_api >> 16, ndev->fw_api & 0xffff);
+	nib_pm_enable(ndev);
 	return 0;
 
 err_clear:
@@ -327,6 +329,19 @@ static void nib_device_detach_queues(struct nib_device *ndev)
 	}
 }
 
+/* Ends everybody's use of the device, whatever it was. Then it writes nowhere. */
+static void nib_device_stop(struct nib_device *ndev)
+{
+	nib_pm_disable(ndev);
+	/* Waits for everyone who is between drm_dev_enter() and drm_dev_exit(). */
+	drm_dev_unplug(&ndev->drm);
+	nib_watchdog_stop(ndev);
+	nib_fw_halt(ndev);
+	/* From here on the device writes nowhere. */
+	pci_clear_master(ndev->pdev);
+	nib_device_detach_queues(ndev);
+}
+
 /**
  * nib_device_remove - unbind. Paired with nib_device_probe().
  * @pdev: function.
@@ -338,15 +353,26 @@ void nib_device_remove(struct pci_dev *pdev)
 {
 	struct nib_device *ndev = pci_get_drvdata(pdev);
 
-	/* Waits for everyone who is between drm_dev_enter() and drm_dev_exit(). */
-	drm_dev_unplug(&ndev->drm);
-	nib_watchdog_stop(ndev);
-	nib_fw_halt(ndev);
-	/* From here on the device writes nowhere. */
-	pci_clear_master(pdev);
-	nib_device_detach_queues(ndev);
+	nib_device_stop(ndev);
 	nib_clear_fini(ndev);
 	nib_gem_unmap_host_bos(ndev);
 	nib_prime_unmap_imports(ndev);
 	flush_workqueue(ndev->recovery_wq);
+}
+
+/**
+ * nib_device_shutdown - the machine restarts, is switched off, or gives way to another kernel.
+ * @pdev: function.
+ *
+ * The next kernel owns the memory that the device was given: it must not touch it any more. Nothing
+ * is freed. Programs may still run and wait; they find the device gone, and none of them can hold
+ * this up: what waits for the device stops waiting first.
+ */
+void nib_device_shutdown(struct pci_dev *pdev)
+{
+	struct nib_device *ndev = pci_get_drvdata(pdev);
+
+	atomic_cmpxchg(&ndev->lost, 0, -ENODEV);
+	wake_up_all(&ndev->ipc.wait);
+	nib_device_stop(ndev);
 }

@@ -21,6 +21,7 @@
 #include "irq.h"
 #include "limits.h"
 #include "nib_regs.h"
+#include "pm.h"
 #include "vram.h"
 
 struct nib_clear;
@@ -68,6 +69,7 @@ struct nib_device {
 
 	struct nib_ipc ipc;
 	struct nib_irq irq;
+	struct nib_pm pm;
 	struct nib_vram vram;
 	/** @clear: what zeroes memory; NULL once the driver unbinds. */
 	struct nib_clear *clear;
@@ -130,6 +132,7 @@ static inline int nib_device_lost(struct nib_device *ndev)
 
 int nib_device_probe(struct pci_dev *pdev, const struct pci_device_id *id);
 void nib_device_remove(struct pci_dev *pdev);
+void nib_device_shutdown(struct pci_dev *pdev);
 void nib_device_lose(struct nib_device *ndev, int error, const char *why);
 bool nib_device_is_gone(struct nib_device *ndev);
 void nib_device_read_string(struct nib_device *ndev, u32 reg, char *text);

@@ -227,7 +227,7 @@ static int nib_ioctl_dev_query(struct drm_device *drm, void *data, struct drm_fi
 		struct nib_memory_info memory;
 		struct nib_limits_info limits;
 	} answer;
-	int ret, cookie;
+	int cookie;
 
 	if (args->type >= ARRAY_SIZE(nib_query_sizes)) {
 		drm_dbg(drm, "no query %u\n", args->type);
@@ -244,9 +244,9 @@ static int nib_ioctl_dev_query(struct drm_device *drm, void *data, struct drm_fi
 		nib_query_memory(ndev, drm_file, &answer.memory);
 	else
 		nib_user_get_limits(file->user, &answer.limits);
-	ret = nib_uobj_set(drm, args->pointer, user_size, &answer, args->size);
 	drm_dev_exit(cookie);
-	return ret;
+	/* What may wait for the user must not keep the driver from unbinding. */
+	return nib_uobj_set(drm, args->pointer, user_size, &answer, args->size);
 }
 
 /* --- The driver --- */
@@ -335,6 +335,7 @@ static struct pci_driver nib_pci_driver = {
 	.id_table = nib_pci_ids,
 	.probe = nib_device_probe,
 	.remove = nib_device_remove,
+	.shutdown = nib_device_shutdown,
 };
 
 static int __init nib_init(void)
