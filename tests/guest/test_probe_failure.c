@@ -4,6 +4,7 @@
  * time the probe says so with an error of its own and one line in the kernel's log, leaves nothing
  * behind, and finds a device that works once the cause is gone.
  */
+#include "control.h"
 #include "life.h"
 
 #define FIRMWARE	"/data/" NIB_FW_NAME
@@ -66,44 +67,12 @@ static void check_refused(const char *address, int error)
 	CHECK(access("/dev/accel/accel0", F_OK));
 }
 
-/*
- * Orders that @boots images be refused, in BAR0 while no driver has it: one that asks for the BAR
- * takes such mappings away. False where the kernel or the device does not let us.
- */
-static bool order_boot_failures(const char *address, uint32_t boots)
-{
-	volatile uint32_t *regs;
-	bool ordered;
-	char path[96];
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/enable", address);
-	if (write_file(path, "1"))
-		return false;
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource0", address);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	CHECK(fd >= 0);
-	regs = mmap(NULL, NIB_BAR_REGS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	CHECK(regs != MAP_FAILED);
-	close(fd);
-	ordered = regs[NIB_REG_INJECT / 4] == 1;
-	if (ordered)
-		regs[NIB_REG_INJECT / 4] = NIB_INJECT_BOOT | boots << 8;
-	munmap((void *)regs, NIB_BAR_REGS_BYTES);
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/enable", address);
-	OK(write_file(path, "0"));
-	return ordered;
-}
-
-/* The device refuses an image that is good, as often as a driver may try. */
+/* The device refuses an image that is good, however often a driver tries. */
 static void check_boot_failure(const char *address)
 {
-	if (!order_boot_failures(address, 1000)) {
-		printf("boot failures are not tried: nib-sim runs without --inject\n");
-		return;
-	}
+	control("{\"inject\":\"firmware-refused\",\"count\":\"forever\"}");
 	check_refused(address, -EIO);
-	CHECK(order_boot_failures(address, 0));
+	control_clear();
 }
 
 static void check(const char *address)
@@ -143,6 +112,7 @@ int main(void)
 
 	life_find_device(address, sizeof(address));
 	firmware_read();
+	control_clear();
 	log_fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
 	CHECK(log_fd >= 0);
 	for (i = 0; i < ROUNDS; i++) {
