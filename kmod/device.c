@@ -16,6 +16,8 @@
 #include "dump.h"
 #include "fw.h"
 #include "gem.h"
+#include "hwmon.h"
+#include "netlink.h"
 #include "pm.h"
 #include "prime.h"
 #include "queue.h"
@@ -58,6 +60,7 @@ void nib_device_lose(struct nib_device *ndev, int error, const char *why)
 	if (atomic_cmpxchg(&ndev->lost, 0, error))
 		return;
 	dev_err(&ndev->pdev->dev, "device lost: %s\n", why);
+	nib_notify_reset(ndev, NIB_RUNG_WEDGED, U32_MAX);
 	/* It must not write to memory whose fences we are about to signal. */
 	pci_clear_master(ndev->pdev);
 	wake_up_all(&ndev->ipc.wait);
@@ -272,6 +275,12 @@ int nib_device_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	ret = nib_device_init_hardware(ndev);
 	if (ret)
 		return ret;
+	ret = nib_notify_init(ndev);
+	if (ret)
+		return ret;
+	ret = nib_sensors_init(ndev);
+	if (ret)
+		return ret;
 	ret = nib_ipc_init(ndev);
 	if (ret)
 		return ret;
@@ -291,16 +300,24 @@ int nib_device_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	ret = nib_clear_init(ndev);
 	if (ret)
 		goto err_halt;
-	nib_debugfs_init(ndev);
-	ret = drm_dev_register(&ndev->drm, 0);
+	ret = nib_netlink_add(ndev);
 	if (ret)
 		goto err_clear;
+	nib_debugfs_init(ndev);
+	nib_hwmon_init(ndev);
+	ret = drm_dev_register(&ndev->drm, 0);
+	if (ret)
+		goto err_netlink;
+	nib_notify_device(ndev, true);
 	dev_info(&pdev->dev, "chip %s, %llu MiB HBM, %llu KiB SRAM, firmware %s (API %u.%u)\n",
 		 ndev->chip, ndev->hbm_bytes >> 20, ndev->sram_bytes >> 10, ndev->fw_version,
 		 ndev->fw_api >> 16, ndev->fw_api & 0xffff);
 	nib_pm_enable(ndev);
 	return 0;
 
+err_netlink:
+	nib_netlink_remove(ndev);
+	nib_sensors_stop(ndev);
 err_clear:
 	nib_clear_fini(ndev);
 err_halt:
@@ -333,8 +350,11 @@ static void nib_device_detach_queues(struct nib_device *ndev)
 static void nib_device_stop(struct nib_device *ndev)
 {
 	nib_pm_disable(ndev);
+	nib_notify_device(ndev, false);
+	nib_netlink_remove(ndev);
 	/* Waits for everyone who is between drm_dev_enter() and drm_dev_exit(). */
 	drm_dev_unplug(&ndev->drm);
+	nib_sensors_stop(ndev);
 	nib_watchdog_stop(ndev);
 	nib_fw_halt(ndev);
 	/* From here on the device writes nowhere. */

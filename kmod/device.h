@@ -21,7 +21,9 @@
 #include "irq.h"
 #include "limits.h"
 #include "nib_regs.h"
+#include "notify.h"
 #include "pm.h"
+#include "sensors.h"
 #include "vram.h"
 
 struct nib_clear;
@@ -71,6 +73,8 @@ struct nib_device {
 	struct nib_irq irq;
 	struct nib_pm pm;
 	struct nib_vram vram;
+	struct nib_notify notify;
+	struct nib_sensors sensors;
 	/** @clear: what zeroes memory; NULL once the driver unbinds. */
 	struct nib_clear *clear;
 

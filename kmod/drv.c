@@ -15,6 +15,7 @@
 #include "device.h"
 #include "drv.h"
 #include "gem.h"
+#include "netlink.h"
 #include "nib_isa.h"
 #include "prime.h"
 #include "queue.h"
@@ -194,19 +195,21 @@ static void nib_query_memory(struct nib_device *ndev, struct drm_file *drm_file,
 			     struct nib_memory_info *info)
 {
 	struct nib_client_memory memory;
+	struct nib_sample sample = {};
 
 	/* What its user has let go of counts as free. */
 	nib_device_flush_cleanup(ndev);
 	nib_gem_client_memory(drm_file, &memory);
+	nib_sensors_read(ndev, &sample);
 	*info = (struct nib_memory_info){
 		.hbm_free = nib_hbm_available(ndev),
 		.sram_free = nib_sram_available(ndev),
 		.client_hbm = memory.bytes[NIB_MEM_HBM],
 		.client_sram = memory.bytes[NIB_MEM_SRAM],
 		.client_host = memory.bytes[NIB_MEM_HOST],
-		.clock_ns = nib_readq(ndev, NIB_REG_CLOCK_NS),
-		.busy_ns = nib_readq(ndev, NIB_REG_BUSY_NS),
-		.energy_uj = nib_readq(ndev, NIB_REG_ENERGY_UJ),
+		.clock_ns = sample.clock_ns,
+		.busy_ns = sample.busy_ns,
+		.energy_uj = sample.energy_uj,
 	};
 }
 
@@ -345,15 +348,25 @@ static int __init nib_init(void)
 	nib_cleanup_wq = alloc_workqueue(NIB_DRM_NAME "-cleanup", WQ_UNBOUND, 0);
 	if (!nib_cleanup_wq)
 		return -ENOMEM;
+	ret = nib_netlink_init();
+	if (ret)
+		goto err_wq;
 	ret = pci_register_driver(&nib_pci_driver);
 	if (ret)
-		destroy_workqueue(nib_cleanup_wq);
+		goto err_netlink;
+	return 0;
+
+err_netlink:
+	nib_netlink_exit();
+err_wq:
+	destroy_workqueue(nib_cleanup_wq);
 	return ret;
 }
 
 static void __exit nib_exit(void)
 {
 	pci_unregister_driver(&nib_pci_driver);
+	nib_netlink_exit();
 	destroy_workqueue(nib_cleanup_wq);
 }
 

@@ -24,6 +24,7 @@ static void nib_irq_event(struct nib_device *ndev, const struct nib_event *slot)
 		dev_info_ratelimited(&ndev->pdev->dev, "device was reset (%u)\n", value);
 		break;
 	case NIB_EVENT_ECC:
+		nib_notify_ecc(ndev, value, addr);
 		if (value)
 			drm_err_ratelimited(&ndev->drm, "memory error at HBM %#llx\n", addr);
 		else

@@ -17,6 +17,7 @@
 #include "dump.h"
 #include "queue.h"
 #include "stream.h"
+#include "trace.h"
 #include "vm.h"
 #include "watchdog.h"
 
@@ -65,6 +66,7 @@ static void nib_queue_die_locked(struct nib_queue *queue, int error, const char 
 	queue->culprit_error = error;
 	queue->dump_why = why;
 	queue->dead = -ECANCELED;
+	nib_notify_reset(queue->ndev, NIB_RUNG_QUEUE, queue->hw_id);
 	/* A queue dies once, so the work is not pending yet. */
 	nib_queue_get(queue);
 	queue_work(queue->ndev->recovery_wq, &queue->kill_work);
@@ -113,6 +115,8 @@ static bool nib_queue_complete_locked(struct nib_queue *queue)
 		queue->fault_status = status;
 		queue->fault_packet = READ_ONCE(done->packet);
 		queue->fault_va = READ_ONCE(done->fault_va);
+		if (status >= NIB_DONE_FAULT_READ)
+			nib_notify_fault(queue->ndev, queue->hw_id, status, queue->fault_va);
 		nib_queue_die_locked(queue, error, "a job faulted");
 		/* It is read again when the queue was reset. */
 		return false;
@@ -126,6 +130,7 @@ static bool nib_queue_complete_locked(struct nib_queue *queue)
 		error = queue->culprit_error ?: queue->dead;
 		queue->culprit_error = 0;
 	}
+	trace_nib_job_done(queue, fence->base.seqno, error, done);
 	queue->inflight[slot] = NULL;
 	queue->head++;
 	nib_fence_signal_locked(fence, error);
@@ -247,6 +252,7 @@ static struct dma_fence *nib_queue_run_job(struct drm_sched_job *job)
 		queue->inflight[queue->tail % NIB_RING_ENTRIES] = run->fence;
 		queue->streams[queue->tail % NIB_RING_ENTRIES] = run->stream;
 		queue->tail++;
+		trace_nib_job_run(run, queue->tail);
 		/* The entry, and what users wrote through the window, before the doorbell. */
 		wmb();
 		writel(lower_32_bits(queue->tail),

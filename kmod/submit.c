@@ -17,6 +17,7 @@
 #include "queue.h"
 #include "stream.h"
 #include "submit.h"
+#include "trace.h"
 #include "uobj.h"
 #include "vm.h"
 
@@ -238,6 +239,8 @@ int nib_submit_commit(struct nib_submit_ctx *ctx)
 
 	/* Nothing can fail after this point. */
 	for (i = 0; i < ctx->count; i++) {
+		trace_nib_job_submit(ctx->file->minor->dev, ctx->file->client_id,
+				     ctx->jobs[i].fence);
 		drm_sched_job_arm(ctx->jobs[i].job);
 		drm_sched_entity_push_job(ctx->jobs[i].job);
 		ctx->jobs[i].job = NULL;

@@ -16,6 +16,7 @@
 #include "nib_isa.h"
 #include "stream.h"
 #include "submit.h"
+#include "trace.h"
 #include "uobj.h"
 #include "vm.h"
 
@@ -282,8 +283,11 @@ static struct dma_fence *nib_vm_run_job(struct drm_sched_job *job)
 {
 	struct nib_bind *bind = to_nib_bind(job);
 	bool cookie = dma_fence_begin_signalling();
+	int ret;
 
-	nib_fence_signal(bind->fence, nib_bind_run(bind));
+	ret = nib_bind_run(bind);
+	trace_nib_vm_bind(bind->vm->ndev, bind->vm->context, bind->op, bind->va, bind->size, ret);
+	nib_fence_signal(bind->fence, ret);
 	dma_fence_end_signalling(cookie);
 	return dma_fence_get(&bind->fence->base);
 }

@@ -43,11 +43,13 @@ $(BUILD)/tests/mkseeds: $(patsubst %,$(BUILD)/tests/%.o,fuzz/mkseeds fuzz/mkseed
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(ALL_LIBS) -lm -lpthread
 
-$(BUILD)/tests/guest/%.o: CFLAGS_EXTRA += $(shell $(PKG_CONFIG) --cflags libdrm 2>/dev/null)
+$(BUILD)/tests/guest/%.o: CFLAGS_EXTRA += \
+	$(shell $(PKG_CONFIG) --cflags libdrm libnl-genl-3.0 2>/dev/null)
+$(BUILD)/guest/test_netlink $(BUILD)/guest/test_netlink_fuzz: GUEST_LIBS := $(shell $(PKG_CONFIG) --libs libnl-genl-3.0 2>/dev/null)
 $(BUILD)/guest/%: $(BUILD)/tests/guest/%.o
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs libdrm) -lpthread
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs libdrm) $(GUEST_LIBS) -lpthread
 
 unit-tests: $(UNIT_TESTS)
 fuzzers: $(FUZZERS)
