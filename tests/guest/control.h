@@ -54,6 +54,17 @@ static UNUSED void control_open(void)
 		SKIP("no port " CONTROL_PORT ": run with --control");
 }
 
+/* Sends one line and waits for nothing: whoever is asked to go may be gone before he answers. */
+static UNUSED void control_tell(const char *line)
+{
+	size_t bytes = strlen(line);
+
+	if (control_fd < 0)
+		control_open();
+	CHECK(write(control_fd, line, bytes) == (ssize_t)bytes);
+	CHECK(write(control_fd, "\n", 1) == 1);
+}
+
 /*
  * Sends one line and returns the answer, good until the next call. The port has one user at a time;
  * processes that share it take turns.
@@ -62,13 +73,10 @@ static UNUSED const char *control_ask(const char *line)
 {
 	static char answer[256 * 1024];
 	struct pollfd fd;
-	size_t at = 0, bytes = strlen(line);
+	size_t at = 0;
 	ssize_t n;
 
-	if (control_fd < 0)
-		control_open();
-	CHECK(write(control_fd, line, bytes) == (ssize_t)bytes);
-	CHECK(write(control_fd, "\n", 1) == 1);
+	control_tell(line);
 	do {
 		fd = (struct pollfd){ .fd = control_fd, .events = POLLIN };
 		if (poll(&fd, 1, CONTROL_MS) != 1)
@@ -119,6 +127,18 @@ static UNUSED int64_t control_struck(const char *fault)
 
 	snprintf(object, sizeof(object), "\"%s\":{", fault);
 	return control_number(control("{\"list\":true}"), object, "struck");
+}
+
+/* Waits until it has struck more often than @before. */
+static UNUSED void control_wait_struck(const char *fault, int64_t before)
+{
+	uint64_t begin = now_ns();
+
+	while (control_struck(fault) <= before) {
+		if (now_ns() - begin > CONTROL_MS * 1000000ull)
+			FAIL("%s does not strike", fault);
+		usleep(5000);
+	}
 }
 
 static UNUSED void control_clear(void)
