@@ -7,7 +7,8 @@ NIBDEV_DIR := $(BUILD)/firmware-sim
 NIBDEV_OBJS := $(addprefix $(NIBDEV_DIR)/,builtin.o chip.o device.o device_fault.o regs.o pool.o \
 	trouble.o control.o control_socket.o \
 	hw_init.o hw_mem.o hw_mmu.o hw_timing.o \
-	hw_exec.o hw_exec_attention.o hw_exec_dma.o hw_exec_gemm.o hw_exec_vec.o \
+	hw_exec.o hw_exec_attention.o hw_exec_dma.o hw_exec_gemm.o hw_exec_conv.o hw_exec_scan.o \
+	hw_exec_vec.o \
 	fw_admin.o fw_boot.o fw_sched.o fw_trouble.o sha256.o \
 	pci.o vfio_user.o guard.o) $(KERNELS_OBJS)
 # What a program that links libnibdev.a needs besides.

@@ -116,6 +116,30 @@ bool nib_exec_gemm(struct nib_access *a, const __u64 *w);
 bool nib_exec_attention(struct nib_access *a, const __u64 *w);
 bool nib_exec_vec(struct nib_access *a, const __u64 *w);
 bool nib_exec_sample(struct nib_access *a, const __u64 *w);
+bool nib_exec_gemm_grouped(struct nib_access *a, const __u64 *w);
+bool nib_exec_conv(struct nib_access *a, const __u64 *w);
+bool nib_exec_conv_depthwise(struct nib_access *a, const __u64 *w);
+bool nib_exec_scan(struct nib_access *a, const __u64 *w);
+
+/**
+ * nib_gemm_run - a GEMM, whatever packet it came in.
+ * @p: rows, W, output, epilogue.
+ * @patch: NULL: A is @p->a. Else what brings rows of A, see struct nib_gemm_patch.
+ */
+struct nib_gemm_patch;
+bool nib_gemm_run(struct nib_access *a, const struct nib_pkt_gemm *p,
+		  const struct nib_gemm_patch *patch);
+
+/**
+ * struct nib_gemm_patch - a source of rows of A that lie nowhere in memory.
+ * @fill: writes @rows rows from @row on to @to, one behind the other, nib_row_bytes() each. False
+ *	once nib_access.status is set.
+ */
+struct nib_gemm_patch {
+	bool (*fill)(struct nib_access *a, const struct nib_gemm_patch *patch, uint64_t row,
+		     uint64_t rows, uint8_t *to);
+	const void *arg;
+};
 
 /* Address of a K/V page: entry @page of the block table of sequence @seq. */
 bool nib_kv_page(struct nib_access *a, uint64_t blocks, uint64_t stride, uint32_t seq,

@@ -128,12 +128,20 @@ static bool dispatch(struct nib_access *a, const __u64 *w)
 		return nib_exec_quant(a, w);
 	case NIB_OP_GEMM:
 		return nib_exec_gemm(a, w);
+	case NIB_OP_GEMM_GROUPED:
+		return nib_exec_gemm_grouped(a, w);
+	case NIB_OP_CONV:
+		return nib_exec_conv(a, w);
+	case NIB_OP_CONV_DEPTHWISE:
+		return nib_exec_conv_depthwise(a, w);
 	case NIB_OP_ATTENTION:
 		return nib_exec_attention(a, w);
 	case NIB_OP_VEC:
 		return nib_exec_vec(a, w);
 	case NIB_OP_SAMPLE:
 		return nib_exec_sample(a, w);
+	case NIB_OP_SCAN:
+		return nib_exec_scan(a, w);
 	default:
 		return nib_access_fault(a, NIB_DONE_FAULT_STREAM, 0);
 	}

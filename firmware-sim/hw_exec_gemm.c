@@ -19,8 +19,18 @@
 #define PARALLEL_MACS (1ull << 18)
 #define PARTS_PER_THREAD 4u
 
+/* Memory for rows of A that are put together first. */
+#define PATCH_BYTES (4ull << 20)
+
+/**
+ * struct gemm - a GEMM under way.
+ * @patch: brings rows of A; NULL: they lie in memory.
+ * @rows: rows that @patch has brought, of those that are computed now.
+ */
 struct gemm {
 	struct nib_pkt_gemm p;
+	const struct nib_gemm_patch *patch;
+	uint8_t *rows;
 	uint64_t out_size;	/* bytes of an output element */
 	uint64_t a_row;		/* bytes of a row of A */
 	uint64_t panel;		/* bytes of a panel of W */
@@ -158,8 +168,10 @@ static bool gemm_block(struct nib_access *a, const struct gemm *g, uint64_t row,
 	n = n < g->p.n - column ? n : g->p.n - column;
 	/* What was read once stays on chip: book A with the first panels, W with the first rows. */
 	a->quiet = first > 0;
-	if (!nib_rows_map(a, nib_add_sat(g->p.a, row * g->p.a_pitch), g->p.a_pitch, g->a_row, rows,
-			  NIB_READ, &in))
+	if (g->patch)
+		in = (struct nib_rows){ .ptr = g->rows, .pitch = g->a_row };
+	else if (!nib_rows_map(a, nib_add_sat(g->p.a, row * g->p.a_pitch), g->p.a_pitch, g->a_row,
+			       rows, NIB_READ, &in))
 		return false;
 	a->quiet = row > 0;
 	if (!nib_view_map(a, nib_add_sat(g->p.w, first * g->panel), panels * g->panel, NIB_READ,
@@ -192,7 +204,10 @@ static uint64_t gemm_rows(struct nib_access *a, const struct gemm *g)
 {
 	uint64_t rows = g->p.rows, most = block_macs(a) / nib_mul_sat(NIB_PANEL_N, g->p.k);
 
-	rows = nib_rows_chunk(a, g->p.a, g->p.a_pitch, g->a_row, rows, NIB_READ);
+	if (!g->patch)
+		rows = nib_rows_chunk(a, g->p.a, g->p.a_pitch, g->a_row, rows, NIB_READ);
+	else if (rows > PATCH_BYTES / g->a_row)
+		rows = PATCH_BYTES / g->a_row ? PATCH_BYTES / g->a_row : 1;
 	rows = nib_rows_chunk(a, g->p.out, g->p.out_pitch, g->p.n * g->out_size, rows, NIB_WRITE);
 	if (g->p.flags & NIB_GEMM_RESIDUAL)
 		rows = nib_rows_chunk(a, g->p.residual, g->p.residual_pitch,
@@ -201,12 +216,30 @@ static uint64_t gemm_rows(struct nib_access *a, const struct gemm *g)
 	return rows < most ? rows : most;
 }
 
-bool nib_exec_gemm(struct nib_access *a, const __u64 *w)
+/* All panels of some rows. */
+static bool gemm_panels_of(struct nib_access *a, const struct gemm *g, uint64_t row, uint64_t rows)
 {
-	uint64_t rows, most, panels;
-	struct gemm g;
+	uint64_t panels;
 
-	memcpy(&g.p, w, sizeof(g.p));
+	for (uint64_t first = 0; first < g->panels; first += panels) {
+		struct nib_arena_mark mark = nib_arena_mark(&a->hw->arena);
+
+		panels = gemm_panels(a, g, rows, first);
+		if (!gemm_block(a, g, row, rows, first, panels))
+			return false;
+		nib_arena_release(&a->hw->arena, mark);
+		if (!nib_access_point(a))
+			return false;
+	}
+	return true;
+}
+
+bool nib_gemm_run(struct nib_access *a, const struct nib_pkt_gemm *p,
+		  const struct nib_gemm_patch *patch)
+{
+	struct gemm g = { .p = *p, .patch = patch };
+	uint64_t rows, most;
+
 	if (!g.p.rows)
 		return true;
 	g.out_size = nib_format_bits(g.p.out_fmt) / 8;
@@ -216,17 +249,70 @@ bool nib_exec_gemm(struct nib_access *a, const __u64 *w)
 	nib_cost_gemm(&a->hw->chip, a->cost, g.p.rows, g.p.n, g.p.k, g.p.a_fmt, g.p.w_fmt);
 	most = gemm_rows(a, &g);
 	for (uint64_t row = 0; row < g.p.rows; row += rows) {
-		rows = most < g.p.rows - row ? most : g.p.rows - row;
-		for (uint64_t first = 0; first < g.panels; first += panels) {
-			struct nib_arena_mark mark = nib_arena_mark(&a->hw->arena);
+		struct nib_arena_mark mark = nib_arena_mark(&a->hw->arena);
 
-			panels = gemm_panels(a, &g, rows, first);
-			if (!gemm_block(a, &g, row, rows, first, panels))
-				return false;
-			nib_arena_release(&a->hw->arena, mark);
-			if (!nib_access_point(a))
+		rows = most < g.p.rows - row ? most : g.p.rows - row;
+		if (patch) {
+			g.rows = nib_arena_get(&a->hw->arena, rows * g.a_row);
+			if (!g.rows)
+				return nib_access_fault(a, NIB_DONE_FAULT_VALUE, g.p.k);
+			if (!patch->fill(a, patch, row, rows, g.rows))
 				return false;
 		}
+		if (!gemm_panels_of(a, &g, row, rows))
+			return false;
+		nib_arena_release(&a->hw->arena, mark);
+	}
+	return true;
+}
+
+bool nib_exec_gemm(struct nib_access *a, const __u64 *w)
+{
+	struct nib_pkt_gemm p;
+
+	memcpy(&p, w, sizeof(p));
+	return nib_gemm_run(a, &p, NULL);
+}
+
+/* Where group @g ends; read anew for each, since the packet may be parked between groups. */
+static bool group_end(struct nib_access *a, const struct nib_pkt_gemm_grouped *p, uint64_t g,
+		      uint64_t from, uint64_t *end)
+{
+	uint64_t va = nib_add_sat(p->ends, g * 4);
+	struct nib_view view;
+	uint32_t word;
+
+	if (!nib_view_map(a, va, 4, NIB_READ, &view))
+		return false;
+	memcpy(&word, view.ptr, 4);
+	*end = word;
+	return (word >= from && word <= p->rows) ||
+	       nib_access_fault(a, NIB_DONE_FAULT_INDEX, va);
+}
+
+bool nib_exec_gemm_grouped(struct nib_access *a, const __u64 *w)
+{
+	struct nib_pkt_gemm_grouped p;
+	uint64_t from = 0, end;
+
+	memcpy(&p, w, sizeof(p));
+	for (uint64_t g = 0; g < p.groups; g++, from = end) {
+		struct nib_pkt_gemm one = {
+			.a_pitch = p.a_pitch, .out_pitch = p.out_pitch, .n = p.n, .k = p.k,
+			.a_fmt = p.a_fmt, .w_fmt = p.w_fmt, .out_fmt = p.out_fmt,
+			.activation = p.activation, .flags = p.flags, .alpha = p.alpha,
+		};
+
+		if (!group_end(a, &p, g, from, &end))
+			return false;
+		one.rows = end - from;
+		one.a = nib_add_sat(p.a, from * p.a_pitch);
+		one.out = nib_add_sat(p.out, from * p.out_pitch);
+		one.w = nib_add_sat(p.w, g * p.w_stride);
+		if (p.flags & NIB_GEMM_BIAS)
+			one.bias = nib_add_sat(p.bias, g * p.n * 4);
+		if (!nib_gemm_run(a, &one, NULL) || !nib_access_point(a))
+			return false;
 	}
 	return true;
 }

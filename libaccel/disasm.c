@@ -29,7 +29,7 @@ struct field {
 #define LO(name, word, kind)	 { name, word, 0, 32, kind }
 #define HI(name, word, kind)	 { name, word, 32, 32, kind }
 #define Q(name, word, nth, kind) { name, word, 16 * (nth), 16, kind }
-#define MAX_FIELDS 20
+#define MAX_FIELDS 27
 
 static const struct op {
 	uint16_t op;
@@ -70,6 +70,36 @@ static const struct op {
 		HI("k", 10, NUMBER), Q("a_fmt", 11, 0, FORMAT), Q("w_fmt", 11, 1, FORMAT),
 		Q("out_fmt", 11, 2, FORMAT), Q("activation", 11, 3, NUMBER),
 		LO("flags", 12, ADDRESS), HI("alpha", 12, REAL) } },
+	{ NIB_OP_GEMM_GROUPED, "GEMM_GROUPED", {
+		W("rows", 1, NUMBER), W("a", 2, ADDRESS), W("a_pitch", 3, NUMBER),
+		W("w", 4, ADDRESS), W("w_stride", 5, NUMBER), W("out", 6, ADDRESS),
+		W("out_pitch", 7, NUMBER), W("bias", 8, ADDRESS), W("ends", 9, ADDRESS),
+		W("groups", 10, NUMBER), LO("n", 11, NUMBER), HI("k", 11, NUMBER),
+		Q("a_fmt", 12, 0, FORMAT), Q("w_fmt", 12, 1, FORMAT), Q("out_fmt", 12, 2, FORMAT),
+		Q("activation", 12, 3, NUMBER), LO("flags", 13, ADDRESS), HI("alpha", 13, REAL) } },
+	{ NIB_OP_CONV, "CONV", {
+		W("images", 1, NUMBER), W("in", 2, ADDRESS), W("in_pitch", 3, NUMBER),
+		W("w", 4, ADDRESS), W("out", 5, ADDRESS), W("out_pitch", 6, NUMBER),
+		W("bias", 7, ADDRESS), LO("in_h", 8, NUMBER), HI("in_w", 8, NUMBER),
+		LO("out_h", 9, NUMBER), HI("out_w", 9, NUMBER), LO("channels", 10, NUMBER),
+		HI("n", 10, NUMBER), Q("kernel_h", 11, 0, NUMBER), Q("kernel_w", 11, 1, NUMBER),
+		Q("stride_y", 11, 2, NUMBER), Q("stride_x", 11, 3, NUMBER),
+		Q("pad_y", 12, 0, NUMBER), Q("pad_x", 12, 1, NUMBER),
+		Q("dilation_y", 12, 2, NUMBER), Q("dilation_x", 12, 3, NUMBER),
+		Q("a_fmt", 13, 0, FORMAT), Q("w_fmt", 13, 1, FORMAT), Q("out_fmt", 13, 2, FORMAT),
+		Q("activation", 13, 3, NUMBER), LO("flags", 14, ADDRESS),
+		HI("alpha", 14, REAL) } },
+	{ NIB_OP_CONV_DEPTHWISE, "CONV_DEPTHWISE", {
+		W("images", 1, NUMBER), W("in", 2, ADDRESS), W("in_pitch", 3, NUMBER),
+		W("w", 4, ADDRESS), W("out", 5, ADDRESS), W("out_pitch", 6, NUMBER),
+		W("bias", 7, ADDRESS), LO("in_h", 8, NUMBER), HI("in_w", 8, NUMBER),
+		LO("out_h", 9, NUMBER), HI("out_w", 9, NUMBER), LO("channels", 10, NUMBER),
+		HI("flags", 10, ADDRESS), Q("kernel_h", 11, 0, NUMBER),
+		Q("kernel_w", 11, 1, NUMBER), Q("stride_y", 11, 2, NUMBER),
+		Q("stride_x", 11, 3, NUMBER), Q("pad_y", 12, 0, NUMBER), Q("pad_x", 12, 1, NUMBER),
+		Q("dilation_y", 12, 2, NUMBER), Q("dilation_x", 12, 3, NUMBER),
+		Q("in_fmt", 13, 0, FORMAT), Q("out_fmt", 13, 1, FORMAT),
+		Q("activation", 13, 2, NUMBER) } },
 	{ NIB_OP_ATTENTION, "ATTENTION", {
 		W("rows", 1, NUMBER), W("q", 2, ADDRESS), W("q_pitch", 3, NUMBER),
 		W("out", 4, ADDRESS), W("out_pitch", 5, NUMBER), W("row_table", 6, ADDRESS),
@@ -83,6 +113,14 @@ static const struct op {
 	{ NIB_OP_SAMPLE, "SAMPLE", {
 		W("rows", 1, NUMBER), W("logits", 2, ADDRESS), W("logits_pitch", 3, NUMBER),
 		W("params", 4, ADDRESS), W("out", 5, ADDRESS), LO("n", 6, NUMBER) } },
+	{ NIB_OP_SCAN, "SCAN", {
+		W("rows", 1, NUMBER), W("x", 2, ADDRESS), W("x_pitch", 3, NUMBER),
+		W("delta", 4, ADDRESS), W("delta_pitch", 5, NUMBER), W("b", 6, ADDRESS),
+		W("b_pitch", 7, NUMBER), W("c", 8, ADDRESS), W("c_pitch", 9, NUMBER),
+		W("y", 10, ADDRESS), W("y_pitch", 11, NUMBER), W("a", 12, ADDRESS),
+		W("d", 13, ADDRESS), W("state", 14, ADDRESS), W("state_stride", 15, NUMBER),
+		W("row_table", 16, ADDRESS), LO("channels", 17, NUMBER), Q("states", 17, 2, NUMBER),
+		Q("groups", 17, 3, NUMBER), LO("share", 18, NUMBER), HI("flags", 18, ADDRESS) } },
 };
 
 static const char *const vec_names[] = {

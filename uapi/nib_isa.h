@@ -55,6 +55,14 @@
  *	result O[d] / L
  *   Masked positions are absent: they are in no sum. A chunk without positions is skipped.
  *   In the row sum of p, position j is element j: lane j mod 16, whatever a window hides.
+ * - A grouped GEMM is a GEMM of each group; a convolution is one whose row for an output pixel is
+ *   the rows of its taps, one behind the other, (ky, kx) ascending, k = taps x channels; a tap
+ *   outside of the image is a row of zeros with scale 1.
+ * - Depthwise convolution, each channel: acc = +0; acc = fma(x, w, acc) for the taps inside of the
+ *   image, (ky, kx) ascending; acc += bias; acc = activation(acc); convert to the output format.
+ * - Scan, each row, channel and state j: da = exp(delta * A[j]); u = delta * x;
+ *   h[j] = fma(da, h[j], u * B[j]); y = fma(D, x, dot(h, C)), dot() as in attention; without D,
+ *   y = dot(h, C).
  * - exp, log, tanh, erf, sine and cosine are defined by the polynomials of
  *   firmware-sim/kernels/math.h, never by a C library.
  * - Quantization: see enum nib_scale_rule; elements are x * 2^-e rounded to nearest, ties to even,
@@ -68,7 +76,7 @@
  *
  * OVERLAP. Where a packet writes memory that it also reads or writes elsewhere, the bytes that
  * overlap are unspecified, but for these: a GEMM's FP32 output may be its residual; a VEC store
- * may go where the same (i0, i1, j) was loaded. No packet reaches memory that its operands do not
+ * may go where the same (i0, i1, j) was loaded; a SCAN's y may be its x. No packet reaches memory that its operands do not
  * name.
  */
 #ifndef NIB_ISA_H
@@ -77,9 +85,12 @@
 #include <linux/types.h>
 #include "nib_format.h"
 
-/* Version of this page: major breaks streams, minor adds packets or fields that were zero. */
+/*
+ * Version of this page: major breaks streams, minor adds packets or fields that were zero.
+ *	1.1	GEMM_GROUPED, CONV, CONV_DEPTHWISE, SCAN
+ */
 #define NIB_ISA_MAJOR	1
-#define NIB_ISA_MINOR	0
+#define NIB_ISA_MINOR	1
 
 /* Limits of streams and jobs. */
 #define NIB_MAX_ARGS		64u
@@ -125,9 +136,13 @@ enum nib_op {
 	NIB_OP_KV_APPEND = 0x013,
 	NIB_OP_QUANT = 0x014,
 	NIB_OP_GEMM = 0x020,
+	NIB_OP_GEMM_GROUPED = 0x021,
+	NIB_OP_CONV = 0x028,
+	NIB_OP_CONV_DEPTHWISE = 0x029,
 	NIB_OP_ATTENTION = 0x030,
 	NIB_OP_VEC = 0x040,
 	NIB_OP_SAMPLE = 0x050,
+	NIB_OP_SCAN = 0x060,
 };
 
 /**
@@ -363,6 +378,216 @@ struct nib_pkt_gemm {
 };
 
 /**
+ * struct nib_pkt_gemm_grouped - rows in groups, each with a W of its own: a mixture of experts.
+ * Row m of group g: out[m][n] = epilogue(sum over k of A[m][k] * W_g[n][k]).
+ * @rows: [arg] rows of A and of the output.
+ * @a: [arg] A in row layout, 16-byte aligned.
+ * @a_pitch: bytes from row to row.
+ * @w: [arg] W of group 0 in panel layout, 64-byte aligned.
+ * @w_stride: bytes from one group's W to the next one's, a multiple of 64 up to NIB_MAX_PITCH.
+ * @out: [arg] output rows.
+ * @out_pitch: bytes from row to row, a multiple of 4.
+ * @bias: [arg] FP32 bias[group][n], or 0.
+ * @ends: [arg] __u32 per group: the row behind its last; group 0 starts with row 0. One that is
+ *	below the one before it, or above @rows, faults (NIB_DONE_FAULT_INDEX). Rows behind the
+ *	last group are not written.
+ * @groups: [arg] how many.
+ * @n: outputs.
+ * @k: reduction length.
+ * @a_fmt: a GEMM format.
+ * @w_fmt: a GEMM format.
+ * @out_fmt: F32 or BF16.
+ * @activation: enum nib_activation.
+ * @flags: NIB_GEMM_BIAS or 0.
+ * @alpha: FP32 bits, finite; factor on every sum.
+ */
+struct nib_pkt_gemm_grouped {
+	struct nib_pkt hdr;
+	__u64 rows;
+	__u64 a;
+	__u64 a_pitch;
+	__u64 w;
+	__u64 w_stride;
+	__u64 out;
+	__u64 out_pitch;
+	__u64 bias;
+	__u64 ends;
+	__u64 groups;
+	__u32 n;
+	__u32 k;
+	__u16 a_fmt;
+	__u16 w_fmt;
+	__u16 out_fmt;
+	__u16 activation;
+	__u32 flags;
+	__u32 alpha;
+};
+
+#define NIB_CONV_MAX_SIDE	65536u	/* of an image, pixels */
+#define NIB_CONV_MAX_TAPS	256u	/* kernel height, and width */
+
+/**
+ * struct nib_pkt_conv - two-dimensional convolution, a GEMM over taps. An image is @in_h x @in_w
+ * pixels, row by row, @in_pitch bytes from pixel to pixel; images follow each other. So are outputs.
+ * Output (y, x) of an image sums over taps (ky, kx) at pixel (y * stride_y + ky * dilation_y -
+ * pad_y, x * stride_x + kx * dilation_x - pad_x).
+ * @images: [arg] how many.
+ * @in: [arg] pixels in row layout of @channels elements, 16-byte aligned.
+ * @in_pitch: bytes from pixel to pixel.
+ * @w: [arg] W[n][(ky * kernel_w + kx) * channels + c] in panel layout, 64-byte aligned.
+ * @out: [arg] output pixels of @n elements.
+ * @out_pitch: bytes from pixel to pixel, a multiple of 4.
+ * @bias: [arg] FP32 bias[n], or 0.
+ * @in_h: with @in_w, size of an input image, 1..NIB_CONV_MAX_SIDE.
+ * @out_h: with @out_w, size of an output image, 1..NIB_CONV_MAX_SIDE.
+ * @channels: of the input, a multiple of 32.
+ * @n: channels of the output.
+ * @kernel_h: with @kernel_w, taps, 1..NIB_CONV_MAX_TAPS each; taps x channels at most NIB_MAX_DIM.
+ * @stride_y: with @stride_x, at least 1.
+ * @pad_y: with @pad_x, pixels of zeros above and left of the image.
+ * @dilation_y: with @dilation_x, at least 1.
+ * @a_fmt: a GEMM format but NVFP4, whose rows have scales of their own.
+ * @w_fmt: a GEMM format.
+ * @out_fmt: F32 or BF16.
+ * @activation: enum nib_activation.
+ * @flags: NIB_GEMM_BIAS or 0.
+ * @alpha: FP32 bits, finite; factor on every sum.
+ */
+struct nib_pkt_conv {
+	struct nib_pkt hdr;
+	__u64 images;
+	__u64 in;
+	__u64 in_pitch;
+	__u64 w;
+	__u64 out;
+	__u64 out_pitch;
+	__u64 bias;
+	__u32 in_h;
+	__u32 in_w;
+	__u32 out_h;
+	__u32 out_w;
+	__u32 channels;
+	__u32 n;
+	__u16 kernel_h;
+	__u16 kernel_w;
+	__u16 stride_y;
+	__u16 stride_x;
+	__u16 pad_y;
+	__u16 pad_x;
+	__u16 dilation_y;
+	__u16 dilation_x;
+	__u16 a_fmt;
+	__u16 w_fmt;
+	__u16 out_fmt;
+	__u16 activation;
+	__u32 flags;
+	__u32 alpha;
+};
+
+/**
+ * struct nib_pkt_conv_depthwise - convolution of each channel by itself; pixels as in nib_pkt_conv.
+ * A causal one over a sequence is an image of height 1 with pad_x = kernel_w - 1.
+ * @images: [arg] how many.
+ * @in: [arg] pixels of @channels elements.
+ * @in_pitch: bytes from pixel to pixel.
+ * @w: [arg] FP32 W[ky * kernel_w + kx][c], rows without gaps.
+ * @out: [arg] pixels of @channels elements.
+ * @out_pitch: bytes from pixel to pixel.
+ * @bias: [arg] FP32 bias[c], or 0.
+ * @in_h: with @in_w, size of an input image.
+ * @out_h: with @out_w, size of an output image.
+ * @channels: 1..NIB_VEC_MAX_N.
+ * @flags: NIB_GEMM_BIAS or 0.
+ * @kernel_h: see nib_pkt_conv; and so on.
+ * @in_fmt: F32 or BF16.
+ * @out_fmt: F32 or BF16.
+ * @activation: enum nib_activation.
+ * @zero: must be 0.
+ */
+struct nib_pkt_conv_depthwise {
+	struct nib_pkt hdr;
+	__u64 images;
+	__u64 in;
+	__u64 in_pitch;
+	__u64 w;
+	__u64 out;
+	__u64 out_pitch;
+	__u64 bias;
+	__u32 in_h;
+	__u32 in_w;
+	__u32 out_h;
+	__u32 out_w;
+	__u32 channels;
+	__u32 flags;
+	__u16 kernel_h;
+	__u16 kernel_w;
+	__u16 stride_y;
+	__u16 stride_x;
+	__u16 pad_y;
+	__u16 pad_x;
+	__u16 dilation_y;
+	__u16 dilation_x;
+	__u16 in_fmt;
+	__u16 out_fmt;
+	__u16 activation;
+	__u16 zero;
+};
+
+#define NIB_SCAN_MAX_STATES	1024u
+#define NIB_SCAN_SCALAR_A	(1u << 0)	/* A has one value for all states of a channel */
+
+/**
+ * struct nib_pkt_scan - selective scan of a state-space model over a ragged batch of rows. Rows of
+ * one sequence are taken in the order of the packet; one at position 0 starts from zeros. All FP32.
+ * Channel c uses delta and A of head c / @share, and B and C of group c / (channels / groups).
+ * @rows: [arg] how many.
+ * @x: [arg] rows of @channels.
+ * @x_pitch: bytes from row to row.
+ * @delta: [arg] rows of channels / share.
+ * @delta_pitch: bytes from row to row.
+ * @b: [arg] rows of groups x states.
+ * @b_pitch: bytes from row to row.
+ * @c: [arg] rows of groups x states.
+ * @c_pitch: bytes from row to row.
+ * @y: [arg] rows of @channels; may be @x itself with the same pitch.
+ * @y_pitch: bytes from row to row.
+ * @a: [arg] A[channels / share][states], or [channels / share] with NIB_SCAN_SCALAR_A.
+ * @d: [arg] D[channels], or 0 for none.
+ * @state: [arg] h[channels][states] of sequence 0, read and written.
+ * @state_stride: [arg] bytes from one sequence's state to the next one's, a multiple of 4.
+ * @row_table: [arg] struct nib_kv_row per row.
+ * @channels: 1..NIB_VEC_MAX_N, a multiple of @share and of @groups.
+ * @states: 1..NIB_SCAN_MAX_STATES.
+ * @groups: at least 1.
+ * @share: channels of a head, at least 1.
+ * @flags: NIB_SCAN_SCALAR_A or 0.
+ */
+struct nib_pkt_scan {
+	struct nib_pkt hdr;
+	__u64 rows;
+	__u64 x;
+	__u64 x_pitch;
+	__u64 delta;
+	__u64 delta_pitch;
+	__u64 b;
+	__u64 b_pitch;
+	__u64 c;
+	__u64 c_pitch;
+	__u64 y;
+	__u64 y_pitch;
+	__u64 a;
+	__u64 d;
+	__u64 state;
+	__u64 state_stride;
+	__u64 row_table;
+	__u32 channels;
+	__u16 states;
+	__u16 groups;
+	__u32 share;
+	__u32 flags;
+};
+
+/**
  * struct nib_pkt_attention - grouped-query attention over paged keys and values, causal, for a
  * ragged batch of rows. Keys and values of the rows themselves must have been appended before.
  * @rows: [arg] query rows.
@@ -573,6 +798,10 @@ NIB_STATIC_ASSERT(sizeof(struct nib_pkt_gather) == 10 * 8, "wire size");
 NIB_STATIC_ASSERT(sizeof(struct nib_pkt_kv_append) == 10 * 8, "wire size");
 NIB_STATIC_ASSERT(sizeof(struct nib_pkt_quant) == 7 * 8, "wire size");
 NIB_STATIC_ASSERT(sizeof(struct nib_pkt_gemm) == 13 * 8, "wire size");
+NIB_STATIC_ASSERT(sizeof(struct nib_pkt_gemm_grouped) == 14 * 8, "wire size");
+NIB_STATIC_ASSERT(sizeof(struct nib_pkt_conv) == 15 * 8, "wire size");
+NIB_STATIC_ASSERT(sizeof(struct nib_pkt_conv_depthwise) == 14 * 8, "wire size");
+NIB_STATIC_ASSERT(sizeof(struct nib_pkt_scan) == 19 * 8, "wire size");
 NIB_STATIC_ASSERT(sizeof(struct nib_pkt_attention) == 15 * 8, "wire size");
 NIB_STATIC_ASSERT(sizeof(struct nib_pkt_vec) == 4 * 8, "wire size");
 NIB_STATIC_ASSERT(sizeof(struct nib_pkt_sample) == 7 * 8, "wire size");

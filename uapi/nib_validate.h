@@ -233,6 +233,120 @@ static inline __u32 nib_check_gemm(const struct nib_check *c)
 	return NIB_VALID;
 }
 
+static inline __u32 nib_check_gemm_grouped(const struct nib_check *c)
+{
+	__u32 n = nib_word_lo(c->w[11]), k = nib_word_hi(c->w[11]);
+	__u32 a_fmt = nib_word_lo(c->w[12]) & 0xffff, w_fmt = nib_word_lo(c->w[12]) >> 16;
+	__u32 out_fmt = nib_word_hi(c->w[12]) & 0xffff, act = nib_word_hi(c->w[12]) >> 16;
+	__u32 flags = nib_word_lo(c->w[13]);
+
+	if (flags & ~NIB_GEMM_BIAS || (!flags && (c->w[8] || nib_check_is_arg(c, 8))))
+		return NIB_INVALID_RESERVED;
+	if (!nib_format_is_gemm(a_fmt) || !nib_format_is_gemm(w_fmt) || act > NIB_ACT_GELU ||
+	    (out_fmt != NIB_FMT_F32 && out_fmt != NIB_FMT_BF16))
+		return NIB_INVALID_FORMAT;
+	if (!nib_check_count(c, 1, NIB_MAX_DIM) || !nib_check_count(c, 10, NIB_MAX_DIM) ||
+	    !n || n > NIB_MAX_DIM || !k || k > NIB_MAX_DIM ||
+	    !nib_check_pitch(c->w[3], nib_row_bytes(a_fmt, k), NIB_ROW_ALIGN) ||
+	    !nib_check_pitch(c->w[5], nib_panels_bytes(w_fmt, n, k), 64) ||
+	    !nib_check_pitch(c->w[7], (__u64)n * nib_format_bits(out_fmt) / 8, 4) ||
+	    !nib_check_finite(nib_word_hi(c->w[13])))
+		return NIB_INVALID_RANGE;
+	if (!nib_check_align(c, 2, NIB_ROW_ALIGN) || !nib_check_align(c, 4, 64) ||
+	    !nib_check_align(c, 6, 4) || !nib_check_align(c, 8, 4) || !nib_check_align(c, 9, 4))
+		return NIB_INVALID_ALIGN;
+	return NIB_VALID;
+}
+
+/* What both kinds of convolution say of images and taps; @at: the word of the input's size. */
+static inline int nib_check_image(const struct nib_check *c, __u32 at)
+{
+	__u32 i;
+
+	for (i = at; i < at + 2; i++)
+		if (!nib_word_lo(c->w[i]) || nib_word_lo(c->w[i]) > NIB_CONV_MAX_SIDE ||
+		    !nib_word_hi(c->w[i]) || nib_word_hi(c->w[i]) > NIB_CONV_MAX_SIDE)
+			return 0;
+	/* Kernel, stride; pad, dilation. */
+	for (i = 0; i < 4; i++)
+		if (!(c->w[at + 3] >> i * 16 & 0xffff))
+			return 0;
+	return (c->w[at + 3] & 0xffff) <= NIB_CONV_MAX_TAPS &&
+	       (c->w[at + 3] >> 16 & 0xffff) <= NIB_CONV_MAX_TAPS &&
+	       c->w[at + 4] >> 32 & 0xffff && c->w[at + 4] >> 48;
+}
+
+static inline __u32 nib_check_conv(const struct nib_check *c)
+{
+	__u32 channels = nib_word_lo(c->w[10]), n = nib_word_hi(c->w[10]);
+	__u32 a_fmt = nib_word_lo(c->w[13]) & 0xffff, w_fmt = nib_word_lo(c->w[13]) >> 16;
+	__u32 out_fmt = nib_word_hi(c->w[13]) & 0xffff, act = nib_word_hi(c->w[13]) >> 16;
+	__u32 flags = nib_word_lo(c->w[14]);
+	__u64 taps = (c->w[11] & 0xffff) * (c->w[11] >> 16 & 0xffff);
+
+	if (flags & ~NIB_GEMM_BIAS || (!flags && (c->w[7] || nib_check_is_arg(c, 7))))
+		return NIB_INVALID_RESERVED;
+	if (!nib_format_is_gemm(a_fmt) || a_fmt == NIB_FMT_NVFP4 || !nib_format_is_gemm(w_fmt) ||
+	    act > NIB_ACT_GELU || (out_fmt != NIB_FMT_F32 && out_fmt != NIB_FMT_BF16))
+		return NIB_INVALID_FORMAT;
+	if (!nib_check_count(c, 1, NIB_MAX_DIM) || !nib_check_image(c, 8) ||
+	    !channels || channels % NIB_TILE_K || channels > NIB_MAX_DIM ||
+	    !n || n > NIB_MAX_DIM || taps * channels > NIB_MAX_DIM ||
+	    !nib_check_pitch(c->w[3], nib_row_bytes(a_fmt, channels), NIB_ROW_ALIGN) ||
+	    !nib_check_pitch(c->w[6], (__u64)n * nib_format_bits(out_fmt) / 8, 4) ||
+	    !nib_check_finite(nib_word_hi(c->w[14])))
+		return NIB_INVALID_RANGE;
+	if (!nib_check_align(c, 2, NIB_ROW_ALIGN) || !nib_check_align(c, 4, 64) ||
+	    !nib_check_align(c, 5, 4) || !nib_check_align(c, 7, 4))
+		return NIB_INVALID_ALIGN;
+	return NIB_VALID;
+}
+
+static inline __u32 nib_check_conv_depthwise(const struct nib_check *c)
+{
+	__u32 channels = nib_word_lo(c->w[10]), flags = nib_word_hi(c->w[10]);
+	__u32 in_fmt = nib_word_lo(c->w[13]) & 0xffff, out_fmt = nib_word_lo(c->w[13]) >> 16;
+	__u32 act = nib_word_hi(c->w[13]) & 0xffff;
+	__u64 in_bytes = nib_format_bits(in_fmt) / 8, out_bytes = nib_format_bits(out_fmt) / 8;
+
+	if (nib_word_hi(c->w[13]) >> 16 || flags & ~NIB_GEMM_BIAS ||
+	    (!flags && (c->w[7] || nib_check_is_arg(c, 7))))
+		return NIB_INVALID_RESERVED;
+	if ((in_fmt != NIB_FMT_F32 && in_fmt != NIB_FMT_BF16) || act > NIB_ACT_GELU ||
+	    (out_fmt != NIB_FMT_F32 && out_fmt != NIB_FMT_BF16))
+		return NIB_INVALID_FORMAT;
+	if (!nib_check_count(c, 1, NIB_MAX_DIM) || !nib_check_image(c, 8) || !channels ||
+	    channels > NIB_VEC_MAX_N || !nib_check_pitch(c->w[3], channels * in_bytes, in_bytes) ||
+	    !nib_check_pitch(c->w[6], channels * out_bytes, out_bytes))
+		return NIB_INVALID_RANGE;
+	if (!nib_check_align(c, 2, in_bytes) || !nib_check_align(c, 4, 4) ||
+	    !nib_check_align(c, 5, out_bytes) || !nib_check_align(c, 7, 4))
+		return NIB_INVALID_ALIGN;
+	return NIB_VALID;
+}
+
+static inline __u32 nib_check_scan(const struct nib_check *c)
+{
+	__u32 channels = nib_word_lo(c->w[17]), states = nib_word_hi(c->w[17]) & 0xffff;
+	__u32 groups = nib_word_hi(c->w[17]) >> 16, share = nib_word_lo(c->w[18]), i;
+	__u64 bc = (__u64)groups * states * 4;
+
+	if (nib_word_hi(c->w[18]) & ~NIB_SCAN_SCALAR_A)
+		return NIB_INVALID_RESERVED;
+	if (!nib_check_count(c, 1, NIB_MAX_DIM) || !channels || channels > NIB_VEC_MAX_N ||
+	    !states || states > NIB_SCAN_MAX_STATES || !groups || channels % groups || !share ||
+	    channels % share || !nib_check_pitch(c->w[3], channels * 4ull, 4) ||
+	    !nib_check_pitch(c->w[5], channels / share * 4ull, 4) ||
+	    !nib_check_pitch(c->w[7], bc, 4) || !nib_check_pitch(c->w[9], bc, 4) ||
+	    !nib_check_pitch(c->w[11], channels * 4ull, 4) ||
+	    (!nib_check_is_arg(c, 15) && c->w[15] > 1ull << NIB_VA_BITS))
+		return NIB_INVALID_RANGE;
+	for (i = 2; i <= 16; i++)
+		if ((i > 11 || i % 2 == 0) && !nib_check_align(c, i, i == 16 ? 8 : 4))
+			return NIB_INVALID_ALIGN;
+	return NIB_VALID;
+}
+
 static inline __u32 nib_check_attention(const struct nib_check *c)
 {
 	__u32 heads = nib_word_lo(c->w[12]) & 0xffff, kv = nib_word_lo(c->w[12]) >> 16;
@@ -397,6 +511,13 @@ static inline __u32 nib_op_words(__u32 op, __u32 *args)
 	case NIB_OP_GEMM:
 		*args = 0xdb;
 		return 13;
+	case NIB_OP_GEMM_GROUPED:
+		*args = 0x3ab;
+		return 14;
+	case NIB_OP_CONV:
+	case NIB_OP_CONV_DEPTHWISE:
+		*args = 0x5b;
+		return op == NIB_OP_CONV ? 15 : 14;
 	case NIB_OP_ATTENTION:
 		*args = 0x4eb;
 		return 15;
@@ -406,6 +527,9 @@ static inline __u32 nib_op_words(__u32 op, __u32 *args)
 	case NIB_OP_SAMPLE:
 		*args = 0x1b;
 		return 7;
+	case NIB_OP_SCAN:
+		*args = 0xfaab;
+		return 19;
 	default:
 		*args = 0;
 		return 0;
@@ -468,6 +592,12 @@ static inline __u32 nib_packet_validate(const __u64 *w, __u32 avail, __u32 *word
 		return nib_check_quant(&c);
 	case NIB_OP_GEMM:
 		return nib_check_gemm(&c);
+	case NIB_OP_GEMM_GROUPED:
+		return nib_check_gemm_grouped(&c);
+	case NIB_OP_CONV:
+		return nib_check_conv(&c);
+	case NIB_OP_CONV_DEPTHWISE:
+		return nib_check_conv_depthwise(&c);
 	case NIB_OP_ATTENTION:
 		return nib_check_attention(&c);
 	case NIB_OP_VEC:
@@ -479,6 +609,8 @@ static inline __u32 nib_packet_validate(const __u64 *w, __u32 avail, __u32 *word
 		return nib_check_vec(&c);
 	case NIB_OP_SAMPLE:
 		return nib_check_sample(&c);
+	case NIB_OP_SCAN:
+		return nib_check_scan(&c);
 	default:
 		return NIB_VALID;
 	}

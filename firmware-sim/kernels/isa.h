@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Names of kernels that are compiled once per instruction set: codec.c, vec.c and sample.c are the
- * same lane-agnostic loops for all of them, so that their bits agree by construction; vector.c and
+ * Names of kernels that are compiled once per instruction set: codec.c, vec.c, sample.c,
+ * depthwise.c and scan.c are the same lane-agnostic loops for all of them, so that their bits agree by construction; vector.c and
  * scalar.c put the tables together. The makefile defines NIB_ISA as scalar, avx2 or avx512.
  */
 #ifndef NIB_KERNELS_ISA_H
@@ -36,6 +36,8 @@ void NIB_KERNEL(nib_panel_decode)(uint32_t fmt, const void *panels, size_t k, ui
 void NIB_KERNEL(nib_gemm)(const struct nib_gemm_job *job);
 void NIB_KERNEL(nib_attention)(const struct nib_attention_job *job, float *scratch);
 void NIB_KERNEL(nib_vec)(const struct nib_vec_job *job);
+void NIB_KERNEL(nib_depthwise)(const struct nib_depthwise_job *job);
+void NIB_KERNEL(nib_scan)(const struct nib_scan_job *job);
 uint32_t NIB_KERNEL(nib_sample)(const float *logits, uint32_t n,
 				const struct nib_sample_params *params, void *scratch);
 
@@ -50,6 +52,8 @@ uint32_t NIB_KERNEL(nib_sample)(const float *logits, uint32_t n,
 		.gemm = NIB_KERNEL(nib_gemm),			\
 		.attention = NIB_KERNEL(nib_attention),		\
 		.vec = NIB_KERNEL(nib_vec),			\
+		.depthwise = NIB_KERNEL(nib_depthwise),		\
+		.scan = NIB_KERNEL(nib_scan),			\
 		.sample = NIB_KERNEL(nib_sample),		\
 	}
 

@@ -111,6 +111,72 @@ struct nib_vec_job {
 };
 
 /**
+ * struct nib_depthwise_job - output pixels of one row of a depthwise convolution; see struct
+ * nib_pkt_conv_depthwise.
+ * @in: first pixel of the input row of each kernel row, or NULL where it is outside of the image.
+ * @w: all taps.
+ * @bias: of channel 0, or NULL.
+ * @out: output pixel 0 of the row.
+ * @in_pitch: bytes from pixel to pixel, by kernel row.
+ * @out_pitch: bytes from pixel to pixel.
+ * @in_w: pixels of an input row.
+ * @first: first output pixel wanted.
+ * @count: output pixels wanted.
+ */
+struct nib_depthwise_job {
+	const uint8_t *const *in;
+	const float *w;
+	const float *bias;
+	uint8_t *out;
+	const size_t *in_pitch;
+	size_t out_pitch;
+	uint32_t in_w;
+	uint32_t first;
+	uint32_t count;
+	uint32_t channels;
+	uint16_t kernel_h;
+	uint16_t kernel_w;
+	uint16_t stride;
+	uint16_t pad;
+	uint16_t dilation;
+	uint16_t in_fmt;
+	uint16_t out_fmt;
+	uint16_t activation;
+};
+
+/**
+ * struct nib_scan_job - some channels of rows of one sequence; see struct nib_pkt_scan. Pointers are
+ * those of row 0, channel 0.
+ * @d: or NULL.
+ * @state: of the sequence.
+ * @first: first channel wanted.
+ * @count: channels wanted.
+ */
+struct nib_scan_job {
+	const float *x;
+	const float *delta;
+	const float *b;
+	const float *c;
+	float *y;
+	const float *a;
+	const float *d;
+	float *state;
+	size_t x_pitch;
+	size_t delta_pitch;
+	size_t b_pitch;
+	size_t c_pitch;
+	size_t y_pitch;
+	uint32_t rows;
+	uint32_t channels;
+	uint32_t first;
+	uint32_t count;
+	uint32_t states;
+	uint32_t groups;
+	uint32_t share;
+	uint32_t flags;
+};
+
+/**
  * struct nib_kernels - one implementation of everything.
  * @name: "scalar", "avx2", "avx512".
  * @convert: n elements of a plain format (see nib_format_is_plain) to another, contiguous.
@@ -122,6 +188,8 @@ struct nib_vec_job {
  * @gemm: see struct nib_gemm_job.
  * @attention: see struct nib_attention_job. @scratch holds nib_attention_scratch() floats.
  * @vec: see struct nib_vec_job.
+ * @depthwise: see struct nib_depthwise_job.
+ * @scan: see struct nib_scan_job.
  * @sample: token for n logits. @scratch holds n 64-bit words.
  */
 struct nib_kernels {
@@ -135,6 +203,8 @@ struct nib_kernels {
 	void (*gemm)(const struct nib_gemm_job *job);
 	void (*attention)(const struct nib_attention_job *job, float *scratch);
 	void (*vec)(const struct nib_vec_job *job);
+	void (*depthwise)(const struct nib_depthwise_job *job);
+	void (*scan)(const struct nib_scan_job *job);
 	uint32_t (*sample)(const float *logits, uint32_t n, const struct nib_sample_params *params,
 			   void *scratch);
 };

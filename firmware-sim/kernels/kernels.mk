@@ -9,7 +9,8 @@ ifneq ($(findstring clang,$(CC)),)
 KERNELS_CFLAGS += -Wno-pass-failed
 endif
 KERNELS_DIR := $(BUILD)/firmware-sim/kernels
-KERNELS_OBJS := $(addprefix $(KERNELS_DIR)/,scalar.o codec.o vec.o sample.o dispatch.o)
+KERNELS_OBJS := $(addprefix $(KERNELS_DIR)/,scalar.o codec.o vec.o sample.o depthwise.o \
+	scan.o dispatch.o)
 $(KERNELS_OBJS): CFLAGS_EXTRA += $(KERNELS_CFLAGS)
 
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
@@ -17,7 +18,7 @@ ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
 KERNELS_AVX2 := -DNIB_ISA=avx2 -mavx2 -mfma
 KERNELS_AVX512 := -DNIB_ISA=avx512 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vbmi \
 	-mavx512vnni -mavx512bf16 -mprefer-vector-width=512
-KERNELS_EACH := codec vec sample attention vector
+KERNELS_EACH := codec vec sample depthwise scan attention vector
 
 KERNELS_AVX2_OBJS := $(addprefix $(KERNELS_DIR)/,$(KERNELS_EACH:=.avx2.o) gemm_avx2.o)
 KERNELS_AVX512_OBJS := $(addprefix $(KERNELS_DIR)/,$(KERNELS_EACH:=.avx512.o) gemm_avx512.o \

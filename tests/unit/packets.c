@@ -47,6 +47,29 @@ const struct packet_sample packet_samples[] = {
 		.w_fmt = NIB_FMT_MXFP4, .out_fmt = NIB_FMT_F32, .activation = NIB_ACT_SILU,
 		.flags = NIB_GEMM_BIAS | NIB_GEMM_RESIDUAL, .alpha = ONE,
 	} } },
+	{ "gemm_grouped", { .gemm_grouped = {
+		.hdr = HDR(GEMM_GROUPED, 14), .rows = 5, .a = 0x1000, .a_pitch = 112, .w = 0x4000,
+		.w_stride = 0x2000, .out = 0x2000, .out_pitch = 288, .bias = 0x3000,
+		.ends = 0x3f00, .groups = 2, .n = 72, .k = 96, .a_fmt = NIB_FMT_MXFP8,
+		.w_fmt = NIB_FMT_MXFP4, .out_fmt = NIB_FMT_F32, .activation = NIB_ACT_SILU,
+		.flags = NIB_GEMM_BIAS, .alpha = ONE,
+	} } },
+	{ "conv", { .conv = {
+		.hdr = HDR(CONV, 15), .images = 2, .in = 0x1000, .in_pitch = 48, .w = 0x4000,
+		.out = 0x2000, .out_pitch = 32, .bias = 0x3000, .in_h = 4, .in_w = 5, .out_h = 3,
+		.out_w = 2, .channels = 32, .n = 16, .kernel_h = 3, .kernel_w = 2, .stride_y = 1,
+		.stride_x = 2, .pad_y = 1, .pad_x = 1, .dilation_y = 1, .dilation_x = 2,
+		.a_fmt = NIB_FMT_MXFP8, .w_fmt = NIB_FMT_MXFP4, .out_fmt = NIB_FMT_BF16,
+		.activation = NIB_ACT_RELU, .flags = NIB_GEMM_BIAS, .alpha = ONE,
+	} } },
+	{ "conv_depthwise", { .conv_depthwise = {
+		.hdr = HDR(CONV_DEPTHWISE, 14), .images = 2, .in = 0x1000, .in_pitch = 20,
+		.w = 0x4000, .out = 0x2000, .out_pitch = 40, .bias = 0x3000, .in_h = 1, .in_w = 9,
+		.out_h = 1, .out_w = 9, .channels = 9, .flags = NIB_GEMM_BIAS, .kernel_h = 1,
+		.kernel_w = 4, .stride_y = 1, .stride_x = 1, .pad_x = 3, .dilation_y = 1,
+		.dilation_x = 1, .in_fmt = NIB_FMT_BF16, .out_fmt = NIB_FMT_F32,
+		.activation = NIB_ACT_GELU,
+	} } },
 	{ "attention", { .attention = {
 		.hdr = HDR(ATTENTION, 15), .rows = 2, .q = 0x1000, .q_pitch = 128, .out = 0x2000,
 		.out_pitch = 128, .row_table = 0x3000, .blocks = 0x3100, .block_stride = 4,
@@ -82,6 +105,13 @@ const struct packet_sample packet_samples[] = {
 	{ "sample", { .sample = {
 		.hdr = HDR(SAMPLE, 7), .rows = 2, .logits = 0x1000, .logits_pitch = 400,
 		.params = 0x2000, .out = 0x3000, .n = 100,
+	} } },
+	{ "scan", { .scan = {
+		.hdr = HDR(SCAN, 19), .rows = 3, .x = 0x1000, .x_pitch = 64, .delta = 0x1100,
+		.delta_pitch = 16, .b = 0x1200, .b_pitch = 48, .c = 0x1300, .c_pitch = 40,
+		.y = 0x1400, .y_pitch = 32, .a = 0x1500, .d = 0x1600, .state = 0x2000,
+		.state_stride = 0x200, .row_table = 0x1700, .channels = 8, .states = 5,
+		.groups = 2, .share = 4, .flags = NIB_SCAN_SCALAR_A,
 	} } },
 };
 
@@ -123,6 +153,17 @@ uint32_t packet_arg_words(const union packet *p)
 	case NIB_OP_GEMM:
 		return ARG(gemm, rows) | ARG(gemm, a) | ARG(gemm, w) | ARG(gemm, out) |
 		       ARG(gemm, bias) | ARG(gemm, residual);
+	case NIB_OP_GEMM_GROUPED:
+		return ARG(gemm_grouped, rows) | ARG(gemm_grouped, a) | ARG(gemm_grouped, w) |
+		       ARG(gemm_grouped, out) | ARG(gemm_grouped, bias) |
+		       ARG(gemm_grouped, ends) | ARG(gemm_grouped, groups);
+	case NIB_OP_CONV:
+		return ARG(conv, images) | ARG(conv, in) | ARG(conv, w) | ARG(conv, out) |
+		       ARG(conv, bias);
+	case NIB_OP_CONV_DEPTHWISE:
+		return ARG(conv_depthwise, images) | ARG(conv_depthwise, in) |
+		       ARG(conv_depthwise, w) | ARG(conv_depthwise, out) |
+		       ARG(conv_depthwise, bias);
 	case NIB_OP_ATTENTION:
 		return ARG(attention, rows) | ARG(attention, q) | ARG(attention, out) |
 		       ARG(attention, row_table) | ARG(attention, blocks) |
@@ -136,6 +177,10 @@ uint32_t packet_arg_words(const union packet *p)
 	case NIB_OP_SAMPLE:
 		return ARG(sample, rows) | ARG(sample, logits) | ARG(sample, params) |
 		       ARG(sample, out);
+	case NIB_OP_SCAN:
+		return ARG(scan, rows) | ARG(scan, x) | ARG(scan, delta) | ARG(scan, b) |
+		       ARG(scan, c) | ARG(scan, y) | ARG(scan, a) | ARG(scan, d) |
+		       ARG(scan, state) | ARG(scan, state_stride) | ARG(scan, row_table);
 	default:
 		return 0;
 	}

@@ -24,6 +24,9 @@ union packet {
 	struct nib_pkt_kv_append kv_append;
 	struct nib_pkt_quant quant;
 	struct nib_pkt_gemm gemm;
+	struct nib_pkt_gemm_grouped gemm_grouped;
+	struct nib_pkt_conv conv;
+	struct nib_pkt_conv_depthwise conv_depthwise;
 	struct nib_pkt_attention attention;
 	struct {
 		struct nib_pkt_vec pkt;
@@ -31,6 +34,7 @@ union packet {
 		struct nib_vec_insn insn[9];
 	} vec;
 	struct nib_pkt_sample sample;
+	struct nib_pkt_scan scan;
 };
 
 struct packet_sample {
