@@ -12,9 +12,9 @@
 #include <drm/drm_file.h>
 
 #include "nib_drm.h"
+#include "queue.h"
 
 struct nib_device;
-struct nib_queue;
 struct nib_stream;
 struct nib_user;
 struct nib_vm;
@@ -33,7 +33,7 @@ struct nib_vm;
  * @submit_lock: makes the jobs of a queue, and the binds of a VM, have one order.
  * @vms: VMs by id.
  * @queues: queues by id.
- * @retired: run_ns and cycles of queues that are gone.
+ * @retired: what queues that are gone have used.
  */
 struct nib_file {
 	struct nib_device *ndev;
@@ -43,10 +43,7 @@ struct nib_file {
 	struct mutex submit_lock;	/* see above */
 	struct xarray vms;
 	struct xarray queues;
-	struct {
-		u64 run_ns;
-		u64 cycles;
-	} retired;
+	struct nib_usage retired;
 };
 
 extern const struct drm_driver nib_drm_driver;
@@ -56,6 +53,7 @@ struct nib_queue *nib_file_find_queue(struct nib_file *file, u32 id);
 void nib_file_close_queue(struct nib_file *file, struct nib_queue *queue);
 u32 nib_file_priorities(void);
 
+void nib_file_retire_queue(struct nib_file *file, struct nib_queue *queue);
 void nib_fdinfo_show(struct drm_printer *p, struct drm_file *drm_file);
 
 int nib_ioctl_vm_create(struct drm_device *drm, void *data, struct drm_file *drm_file);

@@ -1,8 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * /proc/PID/fdinfo: what a client has used, by the rules of drm-usage-stats.rst. Times and cycles
- * are those of the model. DRM itself prints driver, client id and PCI device.
+ * /proc/PID/fdinfo: what a client has used, by the rules of drm-usage-stats.rst. Times, cycles and
+ * energy are those of the device; nothing here goes back, whatever is reset or destroyed. DRM
+ * itself prints driver, client id and PCI device.
+ *
+ * The engine is "npu". It has no drm-maxfreq: clocks are the model's, and busy time says the same.
+ * Regions are "hbm", "sram" and, as everywhere, "memory" for the host's. Keys of our own:
+ *
+ *	nib-jobs-npu: <uint>		 completed
+ *	nib-energy-npu: <uint> uJ
  */
+#include <linux/math64.h>
+
 #include <drm/drm_file.h>
 #include <drm/drm_print.h>
 
@@ -18,27 +27,65 @@ static void nib_fdinfo_memory(struct drm_printer *p, const char *region, u64 byt
 	drm_print_memory_stats(p, &stats, DRM_GEM_OBJECT_RESIDENT, region);
 }
 
+static void nib_usage_add(struct nib_usage *sum, const struct nib_usage *usage)
+{
+	sum->jobs += usage->jobs;
+	sum->run_ns += usage->run_ns;
+	sum->energy_pj += usage->energy_pj;
+	sum->cycles += usage->cycles;
+}
+
+/**
+ * nib_file_retire_queue - keep what a queue has used beyond its life.
+ * @file: client.
+ * @queue: queue that is no longer in the client's table, or just leaves it.
+ *
+ * Called when the queue leaves the table, and again once it is detached, for the rest.
+ */
+void nib_file_retire_queue(struct nib_file *file, struct nib_queue *queue)
+{
+	struct nib_usage usage, rest;
+
+	lockdep_assert_held(&file->lock);
+
+	nib_queue_get_usage(queue, &usage);
+	rest = (struct nib_usage){
+		.jobs = usage.jobs - queue->retired.jobs,
+		.run_ns = usage.run_ns - queue->retired.run_ns,
+		.energy_pj = usage.energy_pj - queue->retired.energy_pj,
+		.cycles = usage.cycles - queue->retired.cycles,
+	};
+	nib_usage_add(&file->retired, &rest);
+	queue->retired = usage;
+}
+
+/* What the queues of a client have used, those that are gone included. Never goes back. */
+static void nib_file_get_usage(struct nib_file *file, struct nib_usage *sum)
+{
+	struct nib_queue *queue;
+	struct nib_usage usage;
+	unsigned long id;
+
+	mutex_lock(&file->lock);
+	*sum = file->retired;
+	xa_for_each(&file->queues, id, queue) {
+		nib_queue_get_usage(queue, &usage);
+		nib_usage_add(sum, &usage);
+	}
+	mutex_unlock(&file->lock);
+}
+
 void nib_fdinfo_show(struct drm_printer *p, struct drm_file *drm_file)
 {
 	struct nib_file *file = drm_file->driver_priv;
 	struct nib_client_memory memory;
-	struct nib_queue *queue;
-	u64 run_ns, cycles;
-	unsigned long id;
+	struct nib_usage usage;
 
-	mutex_lock(&file->lock);
-	run_ns = file->retired.run_ns;
-	cycles = file->retired.cycles;
-	xa_for_each(&file->queues, id, queue) {
-		struct nib_usage usage;
-
-		nib_queue_get_usage(queue, &usage);
-		run_ns += usage.run_ns;
-		cycles += usage.cycles;
-	}
-	mutex_unlock(&file->lock);
-	drm_printf(p, "drm-engine-npu:\t%llu ns\n", run_ns);
-	drm_printf(p, "drm-cycles-npu:\t%llu\n", cycles);
+	nib_file_get_usage(file, &usage);
+	drm_printf(p, "drm-engine-npu:\t%llu ns\n", usage.run_ns);
+	drm_printf(p, "drm-cycles-npu:\t%llu\n", usage.cycles);
+	drm_printf(p, "nib-jobs-npu:\t%llu\n", usage.jobs);
+	drm_printf(p, "nib-energy-npu:\t%llu uJ\n", div_u64(usage.energy_pj, 1000000));
 
 	nib_gem_client_memory(drm_file, &memory);
 	nib_fdinfo_memory(p, "hbm", memory.bytes[NIB_MEM_HBM]);

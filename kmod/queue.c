@@ -599,14 +599,10 @@ out_unlock:
 /* Takes a queue that is no longer in the table away from its file. */
 void nib_file_close_queue(struct nib_file *file, struct nib_queue *queue)
 {
-	struct nib_usage usage;
-
 	nib_queue_detach(queue, -ECANCELED);
-	nib_queue_get_usage(queue, &usage);
 	mutex_lock(&file->lock);
 	queue->vm->queues--;
-	file->retired.run_ns += usage.run_ns;
-	file->retired.cycles += usage.cycles;
+	nib_file_retire_queue(file, queue);
 	mutex_unlock(&file->lock);
 	nib_queue_put(&queue);
 }
@@ -623,6 +619,8 @@ int nib_ioctl_queue_destroy(struct drm_device *drm, void *data, struct drm_file 
 	}
 	mutex_lock(&file->lock);
 	queue = xa_erase(&file->queues, args->queue_id);
+	if (queue)
+		nib_file_retire_queue(file, queue);
 	mutex_unlock(&file->lock);
 	if (!queue)
 		return -ENOENT;

@@ -73,6 +73,7 @@ struct nib_usage {
  * @fault_packet: index of the packet. Under the lock.
  * @fault_va: see enum nib_done_status. Under the lock.
  * @usage: high-water mark of what the device reports. Under the lock.
+ * @retired: of it, what the client's account of queues that are gone has. Under nib_file.lock.
  * @kill_work: resets a dead queue, so that what is in flight ends.
  * @release_work: frees it.
  * @watch_packets: the watchdog's last look at the progress counter.
@@ -108,6 +109,7 @@ struct nib_queue {
 	u32 fault_packet;
 	u64 fault_va;
 	struct nib_usage usage;
+	struct nib_usage retired;
 	struct work_struct kill_work;
 	struct work_struct release_work;
 	u64 watch_packets;

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* fdinfo: keys, times that only grow and outlive their queues, memory as it was allocated. */
+/*
+ * fdinfo: keys, times that only grow and outlive their queues, memory as it was allocated. What
+ * grows does so in the eyes of a reader too who looks while queues fault, are reset and go.
+ */
 #include "guest.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 static struct guest g;
-static char text[8192];
+static _Thread_local char text[8192];
 
 static void read_fdinfo(int fd)
 {
@@ -59,6 +65,72 @@ static void work(uint32_t queue)
 	OK(run_stream(g.fd, g.vm, queue, &s));
 }
 
+static const char *const growing[] = {
+	"drm-engine-npu", "drm-cycles-npu", "nib-jobs-npu", "nib-energy-npu",
+};
+#define GROWING	(sizeof(growing) / sizeof(growing[0]))
+
+static atomic_bool finished;
+
+static void *watch(void *unused)
+{
+	uint64_t last[GROWING] = { 0 }, now;
+	size_t i;
+
+	(void)unused;
+	while (!finished) {
+		read_fdinfo(g.fd);
+		for (i = 0; i < GROWING; i++) {
+			now = number(growing[i]);
+			if (now < last[i])
+				FAIL("%s fell from %" PRIu64 " to %" PRIu64, growing[i], last[i],
+				     now);
+			last[i] = now;
+		}
+		sched_yield();
+	}
+	return NULL;
+}
+
+/* Queues that work, fault, and are destroyed while jobs are in flight. */
+static void check_monotonic(int other)
+{
+	struct stream bad = { 0 }, s = { 0 };
+	uint32_t queue, stream, done = syncobj(g.fd), i;
+	uint64_t mine;
+	pthread_t thread;
+
+	packet_fill(&bad, 0x100000000ull, MIB / 4, 1);
+	packet_fill(&bad, 0x7770000000ull, 4, 1);
+	packet_end(&bad);
+	packet_fill(&s, 0x100000000ull, MIB / 4, 1);
+	packet_end(&s);
+	stream = stream_create(g.fd, g.vm, &s);
+	CHECK(!pthread_create(&thread, NULL, watch, NULL));
+	for (i = 0; i < 12; i++) {
+		OK(queue_create(g.fd, g.vm, NIB_PRIORITY_NORMAL, &queue));
+		work(queue);
+		if (i & 1)
+			EXPECT(run_stream(g.fd, g.vm, queue, &bad), -EFAULT);
+		else
+			OK(submit(g.fd, queue, stream, done));
+		OK(queue_destroy(g.fd, queue));
+	}
+	finished = true;
+	pthread_join(thread, NULL);
+	drmSyncobjDestroy(g.fd, done);
+
+	/* All clients together have no more than the device. */
+	read_fdinfo(g.fd);
+	mine = number("drm-engine-npu");
+	read_fdinfo(other);
+	CHECK(query_memory(g.fd).busy_ns >= mine + number("drm-engine-npu"));
+	read_fdinfo(g.fd);
+	mine = number("nib-energy-npu");
+	read_fdinfo(other);
+	CHECK(query_memory(g.fd).energy_uj >= mine + number("nib-energy-npu"));
+}
+
 int main(void)
 {
 	uint64_t ns, cycles, i;
@@ -72,6 +144,8 @@ int main(void)
 	CHECK(number("drm-client-id") > 0);
 	EQUAL(number("drm-engine-npu"), 0);
 	CHECK(strstr(find("drm-engine-npu"), " ns\n"));
+	EQUAL(number("nib-jobs-npu"), 0);
+	CHECK(strstr(find("nib-energy-npu"), " uJ\n"));
 	EQUAL(number("drm-total-hbm"), 0);
 
 	munmap(guest_buffer(&g, 0x100000000ull, MIB, NIB_BO_HBM), MIB);
@@ -101,6 +175,7 @@ int main(void)
 		EQUAL(number("drm-engine-npu"), ns);
 		EQUAL(number("drm-cycles-npu"), cycles);
 	}
+	EQUAL(number("nib-jobs-npu"), 20);
 	/* No client has more than the device. */
 	CHECK(query_memory(g.fd).busy_ns >= ns);
 
@@ -110,5 +185,6 @@ int main(void)
 	EQUAL(number("drm-engine-npu"), 0);
 	EQUAL(number("drm-total-hbm"), 0);
 	CHECK(number("drm-client-id") != i);
+	check_monotonic(other);
 	return 0;
 }
