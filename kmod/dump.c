@@ -206,7 +206,7 @@ static void nib_dump_events(const struct nib_dump_scene *scene)
 
 /* --- Queues. They keep their rings as long as they are on the list. --- */
 
-static void nib_dump_queue(const struct nib_dump_scene *scene, struct nib_queue *queue)
+static bool nib_dump_queue(const struct nib_dump_scene *scene, struct nib_queue *queue)
 {
 	const struct nib_queue_status *status = nib_queue_status_page(queue);
 	struct nib_dump_queue out = {
@@ -230,7 +230,7 @@ static void nib_dump_queue(const struct nib_dump_scene *scene, struct nib_queue 
 		out.flags = queue == scene->guilty ? NIB_DUMP_QUEUE_GUILTY : 0;
 		out.status = *status;
 	}
-	nib_dump_section(scene->dump, NIB_DUMP_QUEUE, queue->hw_id, &out, sizeof(out));
+	return nib_dump_section(scene->dump, NIB_DUMP_QUEUE, queue->hw_id, &out, sizeof(out));
 }
 
 /*
@@ -313,28 +313,28 @@ static void nib_dump_completions(struct nib_dump *dump, struct nib_queue *queue)
 	nib_dump_close(dump, section);
 }
 
+/* A queue, and if it is the guilty client's, what is in it. */
+static void nib_dump_whole_queue(const struct nib_dump_scene *scene, struct nib_queue *queue)
+{
+	if (!nib_dump_queue(scene, queue))
+		return;
+	if (!scene->guilty || queue->vm != scene->guilty->vm)
+		return;
+	nib_dump_jobs(scene->dump, queue);
+	nib_dump_completions(scene->dump, queue);
+	nib_dump_job_streams(scene, queue);
+}
+
 /* The guilty one comes first, so that it is there if little fits. */
 static void nib_dump_queues(const struct nib_dump_scene *scene)
 {
 	struct nib_queue *queue, *guilty = scene->guilty;
-	struct nib_device *ndev = scene->ndev;
 
-	if (guilty && guilty->ring) {
-		nib_dump_queue(scene, guilty);
-		nib_dump_jobs(scene->dump, guilty);
-		nib_dump_completions(scene->dump, guilty);
-		nib_dump_job_streams(scene, guilty);
-	}
-	list_for_each_entry(queue, &ndev->queues, link)
+	if (guilty && guilty->ring)
+		nib_dump_whole_queue(scene, guilty);
+	list_for_each_entry(queue, &scene->ndev->queues, link)
 		if (queue != guilty)
-			nib_dump_queue(scene, queue);
-	list_for_each_entry(queue, &ndev->queues, link) {
-		if (!guilty || queue == guilty || queue->vm != guilty->vm)
-			continue;
-		nib_dump_jobs(scene->dump, queue);
-		nib_dump_completions(scene->dump, queue);
-		nib_dump_job_streams(scene, queue);
-	}
+			nib_dump_whole_queue(scene, queue);
 }
 
 /* --- All of it --- */

@@ -298,11 +298,11 @@ bool nib_dump_close(struct nib_dump *dump, struct nib_dump_section_mark section)
 	return true;
 }
 
-/* A section that is one struct. */
-void nib_dump_section(struct nib_dump *dump, u32 type, u32 id, const void *data, size_t size)
+/* A section that is one struct. Returns false if it did not fit. */
+bool nib_dump_section(struct nib_dump *dump, u32 type, u32 id, const void *data, size_t size)
 {
 	struct nib_dump_section_mark section = nib_dump_open(dump, type, id, size);
 
 	nib_dump_write(dump, data, size);
-	nib_dump_close(dump, section);
+	return nib_dump_close(dump, section);
 }

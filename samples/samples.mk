@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
 # Samples: small programs to copy from. The tools among them are built with the library.
 
+include samples/replay/replay.mk
 include samples/tale/tale.mk
