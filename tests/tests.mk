@@ -17,7 +17,13 @@ $(BUILD)/tests/unit/%.o $(BUILD)/tests/bench/%.o $(BUILD)/tests/fuzz/%.o: \
 $(BUILD)/tests/test_%: $(BUILD)/tests/unit/test_%.o $(TEST_HELPERS) $(TEST_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(ALL_LIBS) $(shell $(PKG_CONFIG) --libs check) -lm -lpthread
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(TEST_LIBS) $(ALL_LIBS) $(shell $(PKG_CONFIG) --libs check) -lm -lpthread
+
+# Core dumps are read and replayed by samples/replay.
+DUMP_TESTS := dump_format dump_replay
+$(patsubst %,$(BUILD)/tests/unit/test_%.o,$(DUMP_TESTS)) $(BUILD)/tests/fuzz/fuzz_dump.o: \
+	CFLAGS_EXTRA += -Isamples
+$(patsubst %,$(BUILD)/tests/test_%,$(DUMP_TESTS)) $(BUILD)/tests/fuzz_dump: $(REPLAY_OBJS)
 
 $(BUILD)/tests/mkmodel: $(BUILD)/tests/bench/mkmodel.o
 	@mkdir -p $(@D)
@@ -33,12 +39,12 @@ $(BUILD)/tests/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/standalo
 		$(TEST_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) $(FUZZ_LDFLAGS) -o $@ $^ $(ALL_LIBS) $(shell $(PKG_CONFIG) --libs check) \
+	$(Q)$(CC) $(LDFLAGS) $(FUZZ_LDFLAGS) -o $@ $(filter %.o,$^) $(TEST_LIBS) $(ALL_LIBS) $(shell $(PKG_CONFIG) --libs check) \
 		-lm -lpthread
 
 # Writes the seeds of the fuzzers; see tests/fuzz/seeds.
 $(BUILD)/tests/mkseeds: $(patsubst %,$(BUILD)/tests/%.o,fuzz/mkseeds fuzz/mkseeds_device \
-	unit/packets unit/tiny_gguf unit/tiny_model) $(BUILD)/libaccel.a $(BUILD)/libnibdev.a
+	unit/dump_make unit/packets unit/tiny_gguf unit/tiny_model) $(BUILD)/libaccel.a $(BUILD)/libnibdev.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(ALL_LIBS) -lm -lpthread

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "machine.h"
+#include "stage.h"
 #include "packet.h"
 #include "replay.h"
 
@@ -32,7 +32,7 @@ struct place {
 /* A queue that is replayed. */
 struct line {
 	const struct dump_queue *from;
-	struct machine_queue queue;
+	struct stage_queue queue;
 	bool guilty;
 	/* Where it was when time was up. */
 	uint32_t packet;
@@ -42,7 +42,7 @@ struct replay {
 	const struct dump *dump;
 	const struct replay_params *params;
 	struct replay_result *result;
-	struct machine machine;
+	struct stage stage;
 	struct place *places;
 	struct line *lines;
 	size_t n_lines;
@@ -121,13 +121,13 @@ static int place_buffer(struct replay *r, struct place *place)
 	enum nib_mem mem = place->mem;
 	uint8_t *host;
 
-	if (mem == NIB_MEM_HBM && machine_hbm(&r->machine, place->filled, bytes, align,
+	if (mem == NIB_MEM_HBM && stage_hbm(&r->stage, place->filled, bytes, align,
 					      offset & (align - 1), &place->at))
 		return 0;
 	if (mem == NIB_MEM_SRAM && !place->filled &&
-	    machine_sram(&r->machine, bytes, &place->at))
+	    stage_sram(&r->stage, bytes, &place->at))
 		return 0;
-	host = machine_host(&r->machine, bytes, offset);
+	host = stage_host(&r->stage, bytes, offset);
 	if (!host)
 		return fail(r, -ENOMEM, "no memory for a buffer of %llu bytes",
 			    (unsigned long long)bytes);
@@ -163,7 +163,7 @@ static uint8_t *look(const struct replay *r, uint64_t va, uint64_t bytes)
 		return NULL;
 	if (mem == NIB_MEM_HOST)
 		return (uint8_t *)(uintptr_t)at;
-	return at + bytes <= r->machine.low.end ? r->machine.window + at : NULL;
+	return at + bytes <= r->stage.low.end ? r->stage.window + at : NULL;
 }
 
 static int fill_memory(struct replay *r)
@@ -218,9 +218,9 @@ static int make_memory(struct replay *r)
 		uint64_t at;
 
 		if (!locate(r, map->va, &mem, &at) ||
-		    machine_map(&r->machine, map->va, map->bytes, mem, at,
+		    stage_map(&r->stage, map->va, map->bytes, mem, at,
 				!(map->flags & NIB_DUMP_MAPPING_READONLY)))
-			return fail(r, -ENOSPC, "%s", r->machine.error);
+			return fail(r, -ENOSPC, "%s", r->stage.error);
 	}
 	return fill_memory(r);
 }
@@ -238,11 +238,24 @@ static int make_stream(struct replay *r, uint32_t id)
 	}
 	if (r->streams[id / 8] >> id % 8 & 1)
 		return 0;
-	err = machine_stream(&r->machine, id, stream->words, stream->bytes, stream->nargs);
+	err = stage_stream(&r->stage, id, stream->words, stream->bytes, stream->nargs);
 	if (err)
-		return fail(r, err, "stream %u: %s", id, r->machine.error);
+		return fail(r, err, "stream %u: %s", id, r->stage.error);
 	r->streams[id / 8] |= (uint8_t)(1 << id % 8);
 	return 0;
+}
+
+/* Of a job whose statistics had nowhere to go all packets were done: then the last one. */
+static uint32_t guilty_packet(const struct dump *dump)
+{
+	const struct nib_dump_job *job = dump_guilty_job(dump);
+	const struct dump_stream *stream = dump_find_stream(dump, job->entry.stream);
+	uint32_t packet = dump->reason.packet;
+
+	if (stream && packet && packet_find(stream, packet) >= stream->bytes / 8 &&
+	    packet_find(stream, packet - 1) < stream->bytes / 8)
+		packet--;
+	return packet;
 }
 
 /* The packet that the first job of a queue goes on from. */
@@ -251,7 +264,7 @@ static uint32_t first_packet(const struct replay *r, const struct dump_queue *qu
 	if (r->params->from_start)
 		return 0;
 	if (queue->info.queue == r->dump->reason.queue)
-		return r->dump->reason.packet;
+		return guilty_packet(r->dump);
 	return queue->info.status.running ? (uint32_t)queue->info.status.job_packets : 0;
 }
 
@@ -264,11 +277,11 @@ static int make_line(struct replay *r, const struct dump_queue *from)
 	line->from = from;
 	line->guilty = from->info.queue == r->dump->reason.queue;
 	/* Jobs that are missing in between are those that a reader cannot miss: none. */
-	err = machine_queue(&r->machine, &line->queue, from->info.queue, from->info.entries,
+	err = stage_queue(&r->stage, &line->queue, from->info.queue, from->info.entries,
 			    from->info.priority, from->info.weight, from->jobs[0].number,
 			    first_packet(r, from));
 	if (err)
-		return fail(r, err, "queue %u: %s", from->info.queue, r->machine.error);
+		return fail(r, err, "queue %u: %s", from->info.queue, r->stage.error);
 	r->n_lines++;
 	for (i = 0; i < jobs; i++) {
 		const struct nib_dump_job *job = &from->jobs[i];
@@ -278,7 +291,7 @@ static int make_line(struct replay *r, const struct dump_queue *from)
 		err = make_stream(r, job->entry.stream);
 		if (err)
 			return err;
-		machine_put(&line->queue, &job->entry, job->args);
+		stage_put(&line->queue, &job->entry, job->args);
 	}
 	return 0;
 }
@@ -304,7 +317,7 @@ static int make_lines(struct replay *r)
 			return err;
 	}
 	for (i = 0; i < r->n_lines; i++)
-		machine_ring(&r->machine, &r->lines[i].queue);
+		stage_ring(&r->stage, &r->lines[i].queue);
 	return 0;
 }
 
@@ -320,8 +333,8 @@ static void make_ecc(struct replay *r)
 		warn(r, "the memory error was not in HBM of the job");
 		return;
 	}
-	machine_write(&r->machine, NIB_REG_INJECT_ADDR, 8, at);
-	machine_write(&r->machine, NIB_REG_INJECT, 4, NIB_INJECT_ECC | 1u << 8);
+	stage_write(&r->stage, NIB_REG_INJECT_ADDR, 8, at);
+	stage_write(&r->stage, NIB_REG_INJECT, 4, NIB_INJECT_ECC | 1u << 8);
 }
 
 /* --- Outcome --- */
@@ -334,7 +347,7 @@ static void note_packets(void *data)
 
 	for (i = 0; i < r->n_lines; i++)
 		r->lines[i].packet = (uint32_t)__atomic_load_n(
-			&machine_status(&r->machine, &r->lines[i].queue)->job_packets,
+			&stage_status(&r->stage, &r->lines[i].queue)->job_packets,
 			__ATOMIC_RELAXED);
 	r->result->limited = true;
 }
@@ -419,7 +432,7 @@ static void judge(struct replay *r)
 	while (!r->lines[i].guilty)
 		i++;
 	line = &r->lines[i];
-	done = machine_done(&line->queue, job->number);
+	done = stage_done(&line->queue, job->number);
 	/* The reset that ended it has made it "done". */
 	if (done && !r->result->limited) {
 		r->result->status = done->status;
@@ -429,7 +442,7 @@ static void judge(struct replay *r)
 		r->result->status = NIB_DONE_NONE;
 		r->result->packet = line->packet;
 		if (!r->result->limited) {
-			r->result->packet = (uint32_t)machine_status(&r->machine,
+			r->result->packet = (uint32_t)stage_status(&r->stage,
 								     &line->queue)->job_packets;
 			note_semaphore(r, job);
 		}
@@ -470,9 +483,9 @@ static int replay(struct replay *r)
 	const char *chip = r->params->chip ? r->params->chip : r->dump->device.chip;
 	int err;
 
-	err = machine_open(&r->machine, chip, r->params->threads);
+	err = stage_open(&r->stage, chip, r->params->threads);
 	if (err)
-		return fail(r, err, "chip %s: %s", chip, r->machine.error);
+		return fail(r, err, "chip %s: %s", chip, r->stage.error);
 	snprintf(result->chip, sizeof(result->chip), "%s", chip);
 	result->first = first_packet(r, dump_find_queue(r->dump, r->dump->reason.queue));
 	err = make_memory(r);
@@ -481,9 +494,9 @@ static int replay(struct replay *r)
 	if (err)
 		return err;
 	make_ecc(r);
-	err = machine_run(&r->machine, r->params->limit_ms, note_packets, r);
+	err = stage_run(&r->stage, r->params->limit_ms, note_packets, r);
 	if (err && err != -ETIME)
-		return fail(r, err, "%s", r->machine.error);
+		return fail(r, err, "%s", r->stage.error);
 	judge(r);
 	return 0;
 }
@@ -502,7 +515,7 @@ int replay_run(const struct dump *dump, const struct replay_params *params,
 	r->result = result;
 	if (is_possible(r)) {
 		err = replay(r);
-		machine_close(&r->machine);
+		stage_close(&r->stage);
 	}
 	free(r->places);
 	free(r->lines);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # accel-replay: core dumps shown and replayed. Tests link REPLAY_OBJS.
 
-REPLAY_OBJS := $(addprefix $(BUILD)/samples/replay/,dump.o machine.o packet.o replay.o show.o)
+REPLAY_OBJS := $(addprefix $(BUILD)/samples/replay/,dump.o stage.o packet.o replay.o show.o)
 REPLAY_LIBS = $(ALL_LIBS) $(shell $(PKG_CONFIG) --libs jansson) -lm -lpthread
 
 $(REPLAY_OBJS) $(BUILD)/samples/accel-replay.o: CFLAGS_EXTRA += -Ifirmware-sim \

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "dump_make.h"
 #include "mkseeds.h"
 #include "packets.h"
 #include "tiny_gguf.h"
@@ -130,6 +131,19 @@ static void seed_tokenizer(void)
 	}
 }
 
+/* Core dumps: of a job that fails again, and of one that does not. */
+static void seed_dump(void)
+{
+	struct dump_make m;
+
+	dump_make_sample(&m, 0x7770000000ull);
+	save("fault", m.data, m.bytes);
+	dump_make_free(&m);
+	dump_make_sample(&m, DUMP_MAKE_VA);
+	save("good", m.data, m.bytes);
+	dump_make_free(&m);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -139,7 +153,7 @@ int main(int argc, char **argv)
 		{ "fuzz_validate", seed_validate }, { "fuzz_gguf", seed_gguf },
 		{ "fuzz_program", seed_program }, { "fuzz_tokenizer", seed_tokenizer },
 		{ "fuzz_stream", seed_stream }, { "fuzz_vfio_user", seed_vfio_user },
-		{ "fuzz_control", seed_control },
+		{ "fuzz_control", seed_control }, { "fuzz_dump", seed_dump },
 	};
 
 	if (argc != 3) {

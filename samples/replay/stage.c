@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* See machine.h. */
+/* See stage.h. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,13 +7,13 @@
 #include <sys/mman.h>
 #include <time.h>
 
-#include "machine.h"
+#include "stage.h"
 
 /* Most entries of a page table: 64 GiB of small pages. */
 #define MAX_LEAVES	(16u << 20)
 #define SLICE		64u	/* packets between two looks at whether to stop */
 
-static int fail(struct machine *m, int err, const char *what)
+static int fail(struct stage *m, int err, const char *what)
 {
 	snprintf(m->error, sizeof(m->error), "%s", what);
 	return err;
@@ -23,7 +23,7 @@ static int fail(struct machine *m, int err, const char *what)
 
 static void *host_dma(void *host, uint64_t address, size_t bytes, bool write)
 {
-	const struct machine *m = host;
+	const struct stage *m = host;
 	size_t i;
 
 	(void)write;
@@ -43,20 +43,20 @@ static void host_irq(void *host, unsigned int vector)
 	(void)vector;
 }
 
-uint64_t machine_read(struct machine *m, uint64_t reg, unsigned int bytes)
+uint64_t stage_read(struct stage *m, uint64_t reg, unsigned int bytes)
 {
 	return nib_device_read(m->device, NIB_BAR_REGS, reg, bytes);
 }
 
-void machine_write(struct machine *m, uint64_t reg, unsigned int bytes, uint64_t value)
+void stage_write(struct stage *m, uint64_t reg, unsigned int bytes, uint64_t value)
 {
 	nib_device_write(m->device, NIB_BAR_REGS, reg, bytes, value);
 }
 
-uint8_t *machine_host(struct machine *m, uint64_t bytes, uint64_t offset)
+uint8_t *stage_host(struct stage *m, uint64_t bytes, uint64_t offset)
 {
 	uint64_t size = bytes + offset + 2 * NIB_PAGE_2M;
-	struct machine_host *hosts;
+	struct stage_host *hosts;
 	uint8_t *at;
 
 	if (bytes > 1ull << NIB_VA_BITS)
@@ -69,11 +69,11 @@ uint8_t *machine_host(struct machine *m, uint64_t bytes, uint64_t offset)
 		  -1, 0);
 	if (at == MAP_FAILED)
 		return NULL;
-	m->hosts[m->n_hosts++] = (struct machine_host){ .start = at, .bytes = size };
+	m->hosts[m->n_hosts++] = (struct stage_host){ .start = at, .bytes = size };
 	return at + (-(uintptr_t)at & (NIB_PAGE_2M - 1)) + offset;
 }
 
-static bool take(struct machine_room *room, uint64_t bytes, uint64_t align, uint64_t offset,
+static bool take(struct stage_room *room, uint64_t bytes, uint64_t align, uint64_t offset,
 		 uint64_t *at)
 {
 	uint64_t start = room->next + ((offset - room->next) & (align - 1));
@@ -85,21 +85,21 @@ static bool take(struct machine_room *room, uint64_t bytes, uint64_t align, uint
 	return true;
 }
 
-bool machine_hbm(struct machine *m, bool seen, uint64_t bytes, uint64_t align, uint64_t offset,
+bool stage_hbm(struct stage *m, bool seen, uint64_t bytes, uint64_t align, uint64_t offset,
 		 uint64_t *at)
 {
 	return (!seen && take(&m->high, bytes, align, offset, at)) ||
 	       take(&m->low, bytes, align, offset, at);
 }
 
-bool machine_sram(struct machine *m, uint64_t bytes, uint64_t *at)
+bool stage_sram(struct stage *m, uint64_t bytes, uint64_t *at)
 {
 	return take(&m->sram, bytes, NIB_PAGE_4K, 0, at);
 }
 
 /* --- Firmware --- */
 
-static int admin(struct machine *m, uint16_t op, const __u64 *args, size_t nargs)
+static int admin(struct stage *m, uint16_t op, const __u64 *args, size_t nargs)
 {
 	struct nib_admin_msg *msg = &m->ctrl->admin[m->admin_tail % NIB_ADMIN_SLOTS];
 	uint32_t status;
@@ -123,29 +123,29 @@ static int admin(struct machine *m, uint16_t op, const __u64 *args, size_t nargs
 	admin(m, op, (const __u64[]){ __VA_ARGS__ },			\
 	      sizeof((const __u64[]){ __VA_ARGS__ }) / 8)
 
-static int boot(struct machine *m)
+static int boot(struct stage *m)
 {
 	size_t bytes;
 	const void *image = nib_device_builtin_firmware(&bytes);
-	void *copy = machine_host(m, bytes, 0);
+	void *copy = stage_host(m, bytes, 0);
 
-	m->ctrl = (void *)machine_host(m, sizeof(*m->ctrl), 0);
+	m->ctrl = (void *)stage_host(m, sizeof(*m->ctrl), 0);
 	if (!copy || !m->ctrl)
 		return fail(m, -ENOMEM, "no memory for the firmware");
 	memcpy(copy, image, bytes);
-	machine_write(m, NIB_REG_CTRL_ADDR, 8, (uintptr_t)m->ctrl);
-	machine_write(m, NIB_REG_FW_ADDR, 8, (uintptr_t)copy);
-	machine_write(m, NIB_REG_FW_BYTES, 4, bytes);
-	machine_write(m, NIB_REG_FW_COMMAND, 4, NIB_FW_BOOT);
-	while (machine_read(m, NIB_REG_FW_STATE, 4) == NIB_FW_BOOTING &&
+	stage_write(m, NIB_REG_CTRL_ADDR, 8, (uintptr_t)m->ctrl);
+	stage_write(m, NIB_REG_FW_ADDR, 8, (uintptr_t)copy);
+	stage_write(m, NIB_REG_FW_BYTES, 4, bytes);
+	stage_write(m, NIB_REG_FW_COMMAND, 4, NIB_FW_BOOT);
+	while (stage_read(m, NIB_REG_FW_STATE, 4) == NIB_FW_BOOTING &&
 	       nib_device_run(m->device, 1))
 		;
-	if (machine_read(m, NIB_REG_FW_STATE, 4) != NIB_FW_READY)
+	if (stage_read(m, NIB_REG_FW_STATE, 4) != NIB_FW_READY)
 		return fail(m, -EIO, "the firmware does not start");
 	return 0;
 }
 
-int machine_open(struct machine *m, const char *chip, unsigned int threads)
+int stage_open(struct stage *m, const char *chip, unsigned int threads)
 {
 	struct nib_device_config config = {
 		.chip = chip,
@@ -162,22 +162,22 @@ int machine_open(struct machine *m, const char *chip, unsigned int threads)
 	if (err)
 		return err;
 	m->window = nib_device_window(m->device, NULL, &window);
-	hbm = machine_read(m, NIB_REG_HBM_BYTES, 8);
+	hbm = stage_read(m, NIB_REG_HBM_BYTES, 8);
 	/* The first page stays free, so that an address that is missing does not pass for one. */
-	m->low = (struct machine_room){ NIB_PAGE_4K, window };
-	m->high = (struct machine_room){ window, hbm };
-	m->sram.end = machine_read(m, NIB_REG_SRAM_BYTES, 8);
+	m->low = (struct stage_room){ NIB_PAGE_4K, window };
+	m->high = (struct stage_room){ window, hbm };
+	m->sram.end = stage_read(m, NIB_REG_SRAM_BYTES, 8);
 	err = boot(m);
-	if (!err && !machine_hbm(m, true, NIB_PAGE_4K, NIB_PAGE_4K, 0, &m->root))
+	if (!err && !stage_hbm(m, true, NIB_PAGE_4K, NIB_PAGE_4K, 0, &m->root))
 		err = fail(m, -ENOSPC, "no HBM for a page table");
 	if (!err)
-		err = ADMIN(m, NIB_ADM_CTX_CREATE, MACHINE_CONTEXT, m->root);
+		err = ADMIN(m, NIB_ADM_CTX_CREATE, STAGE_CONTEXT, m->root);
 	if (err)
-		machine_close(m);
+		stage_close(m);
 	return err;
 }
 
-void machine_close(struct machine *m)
+void stage_close(struct stage *m)
 {
 	size_t i;
 
@@ -193,7 +193,7 @@ void machine_close(struct machine *m)
 /* --- Page table and streams --- */
 
 /* The entry of a level that covers an address; tables are made where they are missing. */
-static uint64_t *entry_of(struct machine *m, uint64_t va, int level)
+static uint64_t *entry_of(struct stage *m, uint64_t va, int level)
 {
 	uint64_t table = m->root, *entry;
 	int at;
@@ -204,7 +204,7 @@ static uint64_t *entry_of(struct machine *m, uint64_t va, int level)
 		if (at == level)
 			return entry;
 		if (!*entry) {
-			if (!machine_hbm(m, true, NIB_PAGE_4K, NIB_PAGE_4K, 0, &table))
+			if (!stage_hbm(m, true, NIB_PAGE_4K, NIB_PAGE_4K, 0, &table))
 				return NULL;
 			*entry = table | NIB_PTE_VALID;
 		}
@@ -212,7 +212,7 @@ static uint64_t *entry_of(struct machine *m, uint64_t va, int level)
 	}
 }
 
-int machine_map(struct machine *m, uint64_t va, uint64_t bytes, enum nib_mem mem, uint64_t at,
+int stage_map(struct stage *m, uint64_t va, uint64_t bytes, enum nib_mem mem, uint64_t at,
 		bool write)
 {
 	uint64_t leaf = NIB_PTE_VALID | (uint64_t)mem << NIB_PTE_MEM_SHIFT |
@@ -233,31 +233,31 @@ int machine_map(struct machine *m, uint64_t va, uint64_t bytes, enum nib_mem mem
 	return 0;
 }
 
-int machine_stream(struct machine *m, uint32_t id, const uint64_t *words, uint32_t bytes,
+int stage_stream(struct stage *m, uint32_t id, const uint64_t *words, uint32_t bytes,
 		   uint32_t nargs)
 {
 	uint64_t at;
 
-	if (!machine_hbm(m, true, bytes, 64, 0, &at))
+	if (!stage_hbm(m, true, bytes, 64, 0, &at))
 		return fail(m, -ENOSPC, "no HBM for a stream");
 	memcpy(m->window + at, words, bytes);
-	return ADMIN(m, NIB_ADM_STREAM_CREATE, MACHINE_CONTEXT, id, at, bytes, nargs);
+	return ADMIN(m, NIB_ADM_STREAM_CREATE, STAGE_CONTEXT, id, at, bytes, nargs);
 }
 
 /* --- Queues --- */
 
-int machine_queue(struct machine *m, struct machine_queue *q, uint32_t id, uint32_t entries,
+int stage_queue(struct stage *m, struct stage_queue *q, uint32_t id, uint32_t entries,
 		  uint32_t priority, uint32_t weight, uint64_t first, uint32_t skip)
 {
-	*q = (struct machine_queue){ .id = id, .entries = entries, .first = first, .tail = first };
-	q->ring = machine_host(m, NIB_RING_BYTES(entries), 0);
+	*q = (struct stage_queue){ .id = id, .entries = entries, .first = first, .tail = first };
+	q->ring = stage_host(m, NIB_RING_BYTES(entries), 0);
 	if (!q->ring)
 		return fail(m, -ENOMEM, "no memory for a ring");
-	return ADMIN(m, NIB_ADM_QUEUE_CREATE, id, MACHINE_CONTEXT, (uintptr_t)q->ring, entries,
+	return ADMIN(m, NIB_ADM_QUEUE_CREATE, id, STAGE_CONTEXT, (uintptr_t)q->ring, entries,
 		     priority | weight << 8 | 1u << 24, first, skip);
 }
 
-void machine_put(struct machine_queue *q, const struct nib_ring_entry *entry, const __u64 *args)
+void stage_put(struct stage_queue *q, const struct nib_ring_entry *entry, const __u64 *args)
 {
 	uint64_t slot = q->tail++ % q->entries;
 
@@ -266,13 +266,13 @@ void machine_put(struct machine_queue *q, const struct nib_ring_entry *entry, co
 	       NIB_RING_ARG_BYTES);
 }
 
-void machine_ring(struct machine *m, const struct machine_queue *q)
+void stage_ring(struct stage *m, const struct stage_queue *q)
 {
 	nib_device_write(m->device, NIB_BAR_DOORBELLS, NIB_DOORBELL_QUEUE(q->id), 4,
 			 (uint32_t)q->tail);
 }
 
-const struct nib_completion *machine_done(const struct machine_queue *q, uint64_t number)
+const struct nib_completion *stage_done(const struct stage_queue *q, uint64_t number)
 {
 	const struct nib_completion *done = (const void *)(q->ring + NIB_RING_DONE(q->entries));
 
@@ -281,8 +281,8 @@ const struct nib_completion *machine_done(const struct machine_queue *q, uint64_
 	       (uint32_t)(number / q->entries + 1) ? done : NULL;
 }
 
-const struct nib_queue_status *machine_status(const struct machine *m,
-					      const struct machine_queue *q)
+const struct nib_queue_status *stage_status(const struct stage *m,
+					      const struct stage_queue *q)
 {
 	return &m->ctrl->queues[q->id];
 }
@@ -290,7 +290,7 @@ const struct nib_queue_status *machine_status(const struct machine *m,
 /* --- Execution, in a thread of its own: a packet can only be stopped from outside. --- */
 
 struct worker {
-	struct machine *m;
+	struct stage *m;
 	bool stop;
 };
 
@@ -304,7 +304,7 @@ static void *work(void *data)
 	return NULL;
 }
 
-int machine_run(struct machine *m, unsigned int limit_ms, void (*stuck)(void *), void *data)
+int stage_run(struct stage *m, unsigned int limit_ms, void (*stuck)(void *), void *data)
 {
 	struct worker worker = { .m = m };
 	struct timespec until;
@@ -325,7 +325,7 @@ int machine_run(struct machine *m, unsigned int limit_ms, void (*stuck)(void *),
 		return 0;
 	stuck(data);
 	__atomic_store_n(&worker.stop, true, __ATOMIC_RELAXED);
-	machine_write(m, NIB_REG_RESET, 4, NIB_RESET_FUNCTION);
+	stage_write(m, NIB_REG_RESET, 4, NIB_RESET_FUNCTION);
 	pthread_join(thread, NULL);
 	return -ETIME;
 }
