@@ -9,13 +9,13 @@
 
 #include <drm/drm_managed.h>
 
-#include "clear.h"
 #include "debugfs.h"
 #include "device.h"
+#include "dma.h"
 #include "drv.h"
 #include "dump.h"
 #include "fw.h"
-#include "gem.h"
+#include "hostmem.h"
 #include "hwmon.h"
 #include "netlink.h"
 #include "pm.h"
@@ -206,6 +206,10 @@ static int nib_device_init_software(struct nib_device *ndev)
 	ret = drmm_mutex_init(drm, &ndev->queues_lock);
 	if (ret)
 		return ret;
+	nib_residency_init(ndev);
+	ret = drmm_mutex_init(drm, &ndev->pt_lock);
+	if (ret)
+		return ret;
 	ret = drmm_mutex_init(drm, &ndev->host_bos_lock);
 	if (ret)
 		return ret;
@@ -230,6 +234,8 @@ static int nib_device_init_software(struct nib_device *ndev)
 	/* These locks are taken where fences are signalled: teach lockdep that reclaim may wait. */
 	fs_reclaim_acquire(GFP_KERNEL);
 	might_lock(&ndev->queues_lock);
+	might_lock(&ndev->pt_lock);
+	might_lock(&ndev->host_bos_lock);
 	might_lock(&ndev->ipc.lock);
 	fs_reclaim_release(GFP_KERNEL);
 	return 0;
@@ -297,12 +303,12 @@ int nib_device_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	ret = nib_fw_boot(ndev);
 	if (ret)
 		goto err_master;
-	ret = nib_clear_init(ndev);
+	ret = nib_dma_init(ndev);
 	if (ret)
 		goto err_halt;
 	ret = nib_netlink_add(ndev);
 	if (ret)
-		goto err_clear;
+		goto err_dma;
 	nib_debugfs_init(ndev);
 	nib_hwmon_init(ndev);
 	ret = drm_dev_register(&ndev->drm, 0);
@@ -318,8 +324,8 @@ int nib_device_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 err_netlink:
 	nib_netlink_remove(ndev);
 	nib_sensors_stop(ndev);
-err_clear:
-	nib_clear_fini(ndev);
+err_dma:
+	nib_dma_fini(ndev);
 err_halt:
 	nib_watchdog_stop(ndev);
 	nib_fw_halt(ndev);
@@ -374,7 +380,7 @@ void nib_device_remove(struct pci_dev *pdev)
 	struct nib_device *ndev = pci_get_drvdata(pdev);
 
 	nib_device_stop(ndev);
-	nib_clear_fini(ndev);
+	nib_dma_fini(ndev);
 	nib_gem_unmap_host_bos(ndev);
 	nib_prime_unmap_imports(ndev);
 	flush_workqueue(ndev->recovery_wq);

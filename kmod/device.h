@@ -17,6 +17,7 @@
 #include <drm/drm_drv.h>
 #include <drm/drm_print.h>
 
+#include "evict.h"
 #include "ipc.h"
 #include "irq.h"
 #include "limits.h"
@@ -26,7 +27,7 @@
 #include "sensors.h"
 #include "vram.h"
 
-struct nib_clear;
+struct nib_dma;
 struct nib_dump;
 
 /**
@@ -75,8 +76,15 @@ struct nib_device {
 	struct nib_vram vram;
 	struct nib_notify notify;
 	struct nib_sensors sensors;
-	/** @clear: what zeroes memory; NULL once the driver unbinds. */
-	struct nib_clear *clear;
+	/** @dma: what zeroes and moves memory; NULL once the driver unbinds. */
+	struct nib_dma *dma;
+	/** @residency: who is in which memory. */
+	struct nib_residency residency;
+	/**
+	 * @pt_lock: serialises changes of page tables and of what they show, nib_bo.mapped. Taken
+	 * where fences are signalled; inside of it, the locks of buffers' lists of mappings.
+	 */
+	struct mutex pt_lock;
 
 	/** @dump: core dump that is, or may be, taken. */
 	struct nib_dump *dump;

@@ -130,6 +130,12 @@ static int nib_drm_open(struct drm_device *drm, struct drm_file *drm_file)
 		kfree(file);
 		return -ENOMEM;
 	}
+	file->moved = nib_moved_create();
+	if (!file->moved) {
+		nib_user_put(&file->user);
+		kfree(file);
+		return -ENOMEM;
+	}
 	file->drm_file = drm_file;
 	mutex_init(&file->lock);
 	mutex_init(&file->submit_lock);
@@ -160,6 +166,7 @@ static void nib_drm_postclose(struct drm_device *drm, struct drm_file *drm_file)
 	}
 	xa_destroy(&file->queues);
 	xa_destroy(&file->vms);
+	nib_moved_put(&file->moved);
 	nib_user_put(&file->user);
 	mutex_destroy(&file->submit_lock);
 	mutex_destroy(&file->lock);
@@ -194,6 +201,7 @@ static void nib_query_device(struct nib_device *ndev, struct nib_device_info *in
 static void nib_query_memory(struct nib_device *ndev, struct drm_file *drm_file,
 			     struct nib_memory_info *info)
 {
+	const struct nib_file *file = drm_file->driver_priv;
 	struct nib_client_memory memory;
 	struct nib_sample sample = {};
 
@@ -210,6 +218,11 @@ static void nib_query_memory(struct nib_device *ndev, struct drm_file *drm_file,
 		.clock_ns = sample.clock_ns,
 		.busy_ns = sample.busy_ns,
 		.energy_uj = sample.energy_uj,
+		.client_hbm_resident = memory.resident[NIB_MEM_HBM],
+		.evicted_bytes = atomic64_read(&ndev->residency.evicted),
+		.restored_bytes = atomic64_read(&ndev->residency.restored),
+		.client_evicted_bytes = atomic64_read(&file->moved->evicted),
+		.client_restored_bytes = atomic64_read(&file->moved->restored),
 	};
 }
 

@@ -15,6 +15,7 @@
 #include "queue.h"
 
 struct nib_device;
+struct nib_moved;
 struct nib_stream;
 struct nib_user;
 struct nib_vm;
@@ -28,6 +29,7 @@ struct nib_vm;
  * @ndev: device.
  * @drm_file: DRM's part.
  * @user: who opened it. Holds a reference.
+ * @moved: what was moved of its buffers. Holds a reference.
  * @lock: protects what @vms and @queues hold against races of create and destroy, @retired, and
  *	nib_vm.queues.
  * @submit_lock: makes the jobs of a queue, and the binds of a VM, have one order.
@@ -39,6 +41,7 @@ struct nib_file {
 	struct nib_device *ndev;
 	struct drm_file *drm_file;
 	struct nib_user *user;
+	struct nib_moved *moved;
 	struct mutex lock;		/* see above */
 	struct mutex submit_lock;	/* see above */
 	struct xarray vms;

@@ -98,23 +98,31 @@ static void nib_dump_mappings(struct nib_dump *dump, struct nib_vm *vm, size_t *
 static u64 nib_dump_bo_bytes(struct nib_dump *dump, struct nib_device *ndev, struct nib_bo *bo,
 			     u64 offset, u64 bytes)
 {
+	/* What moves now, or is not where the device would find it, is not there. */
+	const struct nib_place *place = bo->mapped;
 	const struct nib_seg *seg;
 	u32 i;
 	u64 at;
 
-	if (bo->pages) {
-		void *from = kmap_local_page(bo->pages[offset >> PAGE_SHIFT]);
+	if (!place->mapped)
+		return 0;
+	i = nib_place_find(place, offset);
+	seg = &place->segs[i];
+	if (seg->mem == NIB_MEM_HOST) {
+		void *from;
 
+		/* An imported one is for its exporter to look into. */
+		if (!bo->pages)
+			return 0;
+		from = kmap_local_page(bo->pages[offset >> PAGE_SHIFT]);
 		bytes = min_t(u64, bytes, PAGE_SIZE - offset_in_page(offset));
 		nib_dump_write(dump, from + offset_in_page(offset), bytes);
 		kunmap_local(from);
 		return bytes;
 	}
-	i = nib_bo_find_seg(bo, offset);
-	seg = &bo->segs[i];
-	bytes = min(bytes, nib_bo_seg_end(bo, i) - offset);
+	bytes = min(bytes, nib_place_seg_end(place, i, bo->base.size) - offset);
 	at = seg->addr + offset - seg->offset;
-	if (nib_bo_mem(bo) != NIB_MEM_HBM || at >= ndev->window_bytes)
+	if (seg->mem != NIB_MEM_HBM || at >= ndev->window_bytes)
 		return 0;
 	bytes = min(bytes, ndev->window_bytes - at);
 	nib_dump_write_io(dump, nib_hbm_window(ndev, at), bytes);
@@ -192,11 +200,11 @@ void nib_dump_vm(struct nib_dump *dump, struct nib_vm *vm, bool device)
 {
 	size_t map;
 
-	mutex_lock(&vm->map_lock);
+	mutex_lock(&vm->ndev->pt_lock);
 	nib_dump_mappings(dump, vm, &map);
 	if (map) {
 		nib_dump_contents(dump, vm, true, device, map);
 		nib_dump_contents(dump, vm, false, device, map);
 	}
-	mutex_unlock(&vm->map_lock);
+	mutex_unlock(&vm->ndev->pt_lock);
 }

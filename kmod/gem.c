@@ -1,192 +1,196 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Buffer objects: where they lie, how they are mapped by the CPU, whose they are.
+ * Buffer objects: how they are made, mapped by the CPU and counted. Where they lie, and how that
+ * changes, is in place.c, move.c and evict.c.
  */
-#include <linux/dma-mapping.h>
+#include <linux/dma-resv.h>
 #include <linux/mm.h>
-#include <linux/scatterlist.h>
+#include <linux/pagemap.h>
 #include <linux/slab.h>
 
 #include <drm/drm_file.h>
-#include <drm/drm_prime.h>
 #include <drm/drm_vma_manager.h>
 
-#include "clear.h"
 #include "device.h"
+#include "dma.h"
 #include "drv.h"
+#include "evict.h"
 #include "gem.h"
+#include "hostmem.h"
 #include "prime.h"
 #include "vm.h"
 
 /* Pages that one fault maps, if there are so many: a fault costs more than a table entry. */
 #define NIB_FAULT_PAGES	64u
 
-/* Bytes of a buffer in host memory; its page array is one allocation. */
-#define NIB_HOST_BO_MAX	BIT_ULL(38)
-
 /* --- Where a buffer lies --- */
 
+/* Puts a buffer that nobody else knows yet where it is to lie. Takes over the reference. */
+void nib_bo_set_place(struct nib_bo *bo, struct nib_place *place)
+{
+	nib_place_put(&bo->place);
+	nib_place_put(&bo->mapped);
+	bo->place = place;
+	bo->mapped = nib_place_get(place);
+}
+
 /**
- * nib_bo_find_seg - the part of a buffer that holds a byte.
+ * nib_bo_set_hbm - describe HBM as the place of a buffer.
  * @bo: buffer.
- * @offset: byte; less than the buffer's size.
+ * @ndev: device.
+ * @blocks: HBM, in the order of the buffer.
+ * @place: out.
+ *
+ * Returns 0 or -ENOMEM.
  */
-u32 nib_bo_find_seg(const struct nib_bo *bo, u64 offset)
+int nib_bo_set_hbm(struct nib_bo *bo, struct nib_device *ndev, struct list_head *blocks,
+		   struct nib_place **place)
 {
-	u32 low = 0, high = bo->nsegs;
+	struct gpu_buddy_block *block;
+	u64 offset = 0;
 
-	while (high - low > 1) {
-		u32 mid = low + (high - low) / 2;
-
-		if (bo->segs[mid].offset <= offset)
-			low = mid;
-		else
-			high = mid;
-	}
-	return low;
-}
-
-/* First byte behind a part. */
-u64 nib_bo_seg_end(const struct nib_bo *bo, u32 seg)
-{
-	return seg + 1 < bo->nsegs ? bo->segs[seg + 1].offset : bo->base.size;
-}
-
-/* Appends a part, or makes the last one longer; @offset is where it starts. There is room. */
-void nib_bo_add_seg(struct nib_bo *bo, u64 *offset, u64 addr, u64 size)
-{
-	struct nib_seg *last = bo->nsegs ? &bo->segs[bo->nsegs - 1] : NULL;
-
-	if (!last || last->addr + *offset - last->offset != addr)
-		bo->segs[bo->nsegs++] = (struct nib_seg){ .offset = *offset, .addr = addr };
-	*offset += size;
-}
-
-static int nib_bo_alloc_segs(struct nib_bo *bo, size_t most)
-{
-	bo->segs = kvmalloc_array(most, sizeof(*bo->segs), GFP_KERNEL);
-	return bo->segs ? 0 : -ENOMEM;
+	*place = nib_place_alloc(list_count_nodes(blocks), true);
+	if (!*place)
+		return -ENOMEM;
+	list_for_each_entry(block, blocks, link)
+		nib_place_add(*place, &offset, NIB_MEM_HBM, gpu_buddy_block_offset(block),
+			      gpu_buddy_block_size(&ndev->vram.hbm, block));
+	return 0;
 }
 
 static int nib_bo_init_hbm(struct nib_bo *bo, struct nib_device *ndev)
 {
-	struct gpu_buddy_block *block;
-	u64 offset = 0;
-	int ret;
+	int ret = nib_residency_charge(ndev, bo->base.size);
 
-	ret = nib_hbm_alloc(ndev, bo->base.size, !(bo->flags & NIB_BO_NO_MMAP), &bo->blocks);
 	if (ret)
 		return ret;
-	ret = nib_bo_alloc_segs(bo, list_count_nodes(&bo->blocks));
-	if (ret)
-		return ret;
-	list_for_each_entry(block, &bo->blocks, link)
-		nib_bo_add_seg(bo, &offset, gpu_buddy_block_offset(block),
-			       gpu_buddy_block_size(&ndev->vram.hbm, block));
-	return 0;
+	bo->charged = true;
+	return nib_bo_alloc_hbm(bo);
 }
 
 static int nib_bo_init_sram(struct nib_bo *bo, struct nib_device *ndev)
 {
+	struct nib_place *place;
+	struct dma_fence *fence;
 	u64 offset = 0;
 	int ret;
 
 	ret = nib_sram_alloc(ndev, bo->base.size, &bo->node);
 	if (ret)
 		return ret;
-	ret = nib_bo_alloc_segs(bo, 1);
-	if (ret)
-		return ret;
-	nib_bo_add_seg(bo, &offset, bo->node.start, bo->node.size);
-	return 0;
-}
-
-static int nib_bo_init_host(struct nib_bo *bo, struct nib_device *ndev)
-{
-	struct device *dev = &ndev->pdev->dev;
-	struct scatterlist *sg;
-	struct sg_table *sgt;
-	u64 offset = 0;
-	int ret, i;
-
-	/* What can never fit is not worth a try, nor a warning from an allocator. */
-	if (bo->base.size > min(NIB_HOST_BO_MAX, (u64)totalram_pages() << PAGE_SHIFT))
+	place = nib_place_alloc(1, true);
+	if (!place)
 		return -ENOMEM;
-	bo->pages = drm_gem_get_pages(&bo->base);
-	if (IS_ERR(bo->pages)) {
-		ret = PTR_ERR(bo->pages);
-		bo->pages = NULL;
+	nib_place_add(place, &offset, NIB_MEM_SRAM, bo->node.start, bo->node.size);
+	nib_bo_set_place(bo, place);
+	fence = nib_dma_clear(ndev, bo);
+	return IS_ERR(fence) ? PTR_ERR(fence) : nib_dma_clear_wait(ndev, fence);
+}
+
+static int nib_bo_init_host(struct nib_bo *bo)
+{
+	struct nib_place *place;
+	int ret;
+
+	ret = nib_bo_get_pages(bo);
+	if (ret)
 		return ret;
-	}
-	sgt = drm_prime_pages_to_sg(&ndev->drm, bo->pages, bo->base.size >> PAGE_SHIFT);
-	if (IS_ERR(sgt))
-		return PTR_ERR(sgt);
-	ret = dma_map_sgtable(dev, sgt, DMA_BIDIRECTIONAL, 0);
-	if (ret)
-		goto err_sgt;
-	ret = nib_bo_alloc_segs(bo, sgt->nents);
-	if (ret)
-		goto err_map;
-	for_each_sgtable_dma_sg(sgt, sg, i)
-		nib_bo_add_seg(bo, &offset, sg_dma_address(sg), sg_dma_len(sg));
-	mutex_lock(&ndev->host_bos_lock);
-	bo->sgt = sgt;
-	list_add(&bo->host_link, &ndev->host_bos);
-	mutex_unlock(&ndev->host_bos_lock);
+	place = nib_bo_host_place(bo, true);
+	if (!place)
+		return -ENOMEM;
+	nib_bo_set_place(bo, place);
 	return 0;
-
-err_map:
-	dma_unmap_sgtable(dev, sgt, DMA_BIDIRECTIONAL, 0);
-err_sgt:
-	sg_free_table(sgt);
-	kfree(sgt);
-	return ret;
-}
-
-static void nib_bo_unmap_host_locked(struct nib_bo *bo, struct nib_device *ndev)
-{
-	lockdep_assert_held(&ndev->host_bos_lock);
-
-	list_del_init(&bo->host_link);
-	dma_unmap_sgtable(&ndev->pdev->dev, bo->sgt, DMA_BIDIRECTIONAL, 0);
-	sg_free_table(bo->sgt);
-	kfree(bo->sgt);
-	bo->sgt = NULL;
-}
-
-/* The driver unbinds: DMA mappings must not outlive it. The device no longer uses them. */
-void nib_gem_unmap_host_bos(struct nib_device *ndev)
-{
-	struct nib_bo *bo, *next;
-
-	mutex_lock(&ndev->host_bos_lock);
-	list_for_each_entry_safe(bo, next, &ndev->host_bos, host_link)
-		nib_bo_unmap_host_locked(bo, ndev);
-	mutex_unlock(&ndev->host_bos_lock);
 }
 
 /* --- GEM --- */
 
-static void nib_gem_free(struct drm_gem_object *obj)
+static void nib_bo_free(struct nib_bo *bo)
 {
+	struct drm_gem_object *obj = &bo->base;
 	struct nib_device *ndev = to_nib_device(obj->dev);
-	struct nib_bo *bo = to_nib_bo(obj);
 
+	nib_residency_forget(bo);
+	if (bo->charged)
+		nib_residency_uncharge(ndev, obj->size);
+	nib_moved_put(&bo->moved);
 	if (!list_empty(&bo->blocks))
 		nib_hbm_free(ndev, &bo->blocks);
 	if (drm_mm_node_allocated(&bo->node))
 		nib_sram_free(ndev, &bo->node);
 	if (drm_gem_is_imported(obj))
 		nib_prime_destroy(bo);
-	mutex_lock(&ndev->host_bos_lock);
-	if (bo->sgt)
-		nib_bo_unmap_host_locked(bo, ndev);
-	mutex_unlock(&ndev->host_bos_lock);
-	if (bo->pages)
-		drm_gem_put_pages(obj, bo->pages, true, true);
-	kvfree(bo->segs);
+	nib_bo_put_pages(bo, false);
+	nib_place_put(&bo->home);
+	nib_place_put(&bo->place);
+	nib_place_put(&bo->mapped);
 	drm_gem_object_release(obj);
 	kfree(bo);
+}
+
+static void nib_bo_free_work(struct work_struct *work)
+{
+	struct nib_bo *bo = container_of(work, struct nib_bo, free_work);
+	struct drm_device *drm = bo->base.dev;
+
+	nib_bo_free(bo);
+	drm_dev_put(drm);
+}
+
+static void nib_gem_free(struct drm_gem_object *obj)
+{
+	struct nib_bo *bo = to_nib_bo(obj);
+
+	if (!drm_gem_is_imported(obj)) {
+		nib_bo_free(bo);
+		return;
+	}
+	/* Takes the reservations of exporters, but may be called under those of others. */
+	drm_dev_get(obj->dev);
+	INIT_WORK(&bo->free_work, nib_bo_free_work);
+	queue_work(nib_cleanup_wq, &bo->free_work);
+}
+
+/* --- Mapped by the CPU --- */
+
+/*
+ * Locks the reservation of a buffer that is not moving. Nothing is held across a wait but what the
+ * fault came with, and that only if it may not be tried again. Returns 0 or what the fault ends
+ * with.
+ */
+static vm_fault_t nib_gem_fault_lock(struct vm_fault *vmf, struct drm_gem_object *obj)
+{
+	const bool retry = fault_flag_allow_retry_first(vmf->flags);
+	struct dma_resv *resv = obj->resv;
+	vm_fault_t ret;
+
+	for (;;) {
+		if (!dma_resv_trylock(resv)) {
+			if (retry)
+				break;
+			if (dma_resv_lock_interruptible(resv, NULL))
+				return VM_FAULT_NOPAGE;
+		}
+		if (dma_resv_test_signaled(resv, DMA_RESV_USAGE_KERNEL))
+			return 0;
+		dma_resv_unlock(resv);
+		if (retry)
+			break;
+		if (dma_resv_wait_timeout(resv, DMA_RESV_USAGE_KERNEL, true,
+					  MAX_SCHEDULE_TIMEOUT) < 0)
+			return VM_FAULT_NOPAGE;
+	}
+	ret = VM_FAULT_RETRY;
+	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
+		return ret;
+	drm_gem_object_get(obj);
+	mmap_read_unlock(vmf->vma->vm_mm);
+	/* Whoever holds the lock now may be about to move it: see what comes of that. */
+	if (!dma_resv_lock_interruptible(resv, NULL)) {
+		dma_resv_unlock(resv);
+		dma_resv_wait_timeout(resv, DMA_RESV_USAGE_KERNEL, true, MAX_SCHEDULE_TIMEOUT);
+	}
+	drm_gem_object_put(obj);
+	return ret;
 }
 
 /* The page frame behind a page of a buffer that can be mapped. */
@@ -195,43 +199,67 @@ static unsigned long nib_gem_pfn(struct nib_bo *bo, struct nib_device *ndev, pgo
 	u64 offset = (u64)page << PAGE_SHIFT;
 	const struct nib_seg *seg;
 
-	if (bo->pages)
+	if (!nib_bo_in_hbm(bo))
 		return page_to_pfn(bo->pages[page]);
-	seg = &bo->segs[nib_bo_find_seg(bo, offset)];
+	seg = &bo->place->segs[nib_place_find(bo->place, offset)];
 	return PHYS_PFN(ndev->window_phys + seg->addr + offset - seg->offset);
 }
 
-static vm_fault_t nib_gem_fault(struct vm_fault *vmf)
+static vm_fault_t nib_gem_map_pages(struct vm_fault *vmf, struct nib_bo *bo,
+				    struct nib_device *ndev)
 {
 	struct vm_area_struct *vma = vmf->vma;
-	struct drm_gem_object *obj = vma->vm_private_data;
-	struct nib_device *ndev = to_nib_device(obj->dev);
-	struct nib_bo *bo = to_nib_bo(obj);
-	pgoff_t first = vma->vm_pgoff - drm_vma_node_start(&obj->vma_node);
+	pgoff_t first = vma->vm_pgoff - drm_vma_node_start(&bo->base.vma_node);
 	pgoff_t at = (vmf->address - vma->vm_start) >> PAGE_SHIFT, i, end;
+	pgprot_t prot = vm_get_page_prot(vma->vm_flags);
 	vm_fault_t ret = VM_FAULT_SIGBUS;
-	bool entered;
-	int cookie;
 
-	if (first + at >= obj->size >> PAGE_SHIFT)
+	if (first + at >= bo->base.size >> PAGE_SHIFT)
 		return VM_FAULT_SIGBUS;
-	/* Host memory is there as long as the buffer; HBM as long as the device. */
-	entered = drm_dev_enter(&ndev->drm, &cookie);
-	if (!entered && !bo->pages)
-		return VM_FAULT_SIGBUS;
-	end = min3((pgoff_t)vma_pages(vma), (pgoff_t)(obj->size >> PAGE_SHIFT) - first,
+	if (nib_bo_in_hbm(bo))
+		prot = pgprot_writecombine(prot);
+	end = min3((pgoff_t)vma_pages(vma), (pgoff_t)(bo->base.size >> PAGE_SHIFT) - first,
 		   ALIGN_DOWN(at, NIB_FAULT_PAGES) + NIB_FAULT_PAGES);
 	for (i = at; i < end; i++) {
-		vm_fault_t one = vmf_insert_pfn(vma, vma->vm_start + (i << PAGE_SHIFT),
-						nib_gem_pfn(bo, ndev, first + i));
+		vm_fault_t one = vmf_insert_pfn_prot(vma, vma->vm_start + (i << PAGE_SHIFT),
+						     nib_gem_pfn(bo, ndev, first + i), prot);
 
 		if (i == at)
 			ret = one;
 		if (one != VM_FAULT_NOPAGE)
 			break;
 	}
+	return ret;
+}
+
+static vm_fault_t nib_gem_fault(struct vm_fault *vmf)
+{
+	struct drm_gem_object *obj = vmf->vma->vm_private_data;
+	struct nib_device *ndev = to_nib_device(obj->dev);
+	struct nib_bo *bo = to_nib_bo(obj);
+	vm_fault_t ret;
+	bool entered;
+	int cookie;
+
+	ret = nib_gem_fault_lock(vmf, obj);
+	if (ret)
+		return ret;
+	ret = VM_FAULT_SIGBUS;
+	/* Host memory is there as long as the buffer; HBM as long as the device. */
+	entered = drm_dev_enter(&ndev->drm, &cookie);
+	if (bo->purged || (nib_bo_in_hbm(bo) && !entered))
+		goto out;
+	/* What was swapped out comes back. The device sees it when it next needs it. */
+	if (!nib_bo_in_hbm(bo) && nib_bo_get_pages(bo)) {
+		ret = VM_FAULT_OOM;
+		goto out;
+	}
+	nib_residency_touch(bo);
+	ret = nib_gem_map_pages(vmf, bo, ndev);
+out:
 	if (entered)
 		drm_dev_exit(cookie);
+	dma_resv_unlock(obj->resv);
 	return ret;
 }
 
@@ -240,11 +268,6 @@ static const struct vm_operations_struct nib_gem_vm_ops = {
 	.open = drm_gem_vm_open,
 	.close = drm_gem_vm_close,
 };
-
-static bool nib_bo_can_mmap(const struct nib_bo *bo)
-{
-	return !(bo->flags & (NIB_BO_SRAM | NIB_BO_NO_MMAP));
-}
 
 static int nib_gem_mmap(struct drm_gem_object *obj, struct vm_area_struct *vma)
 {
@@ -259,6 +282,7 @@ static int nib_gem_mmap(struct drm_gem_object *obj, struct vm_area_struct *vma)
 		return nib_prime_mmap(obj, vma);
 	vm_flags_set(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
 	vma->vm_page_prot = vm_get_page_prot(vma->vm_flags);
+	/* Until it is in host memory; see nib_gem_map_pages(). */
 	if (bo->flags & NIB_BO_HBM)
 		vma->vm_page_prot = pgprot_writecombine(vma->vm_page_prot);
 	return 0;
@@ -274,8 +298,16 @@ static const struct drm_gem_object_funcs nib_gem_funcs = {
 	.vm_ops = &nib_gem_vm_ops,
 };
 
-/* @shmem: with host memory of its own behind it. */
-static struct nib_bo *nib_bo_alloc(struct nib_device *ndev, size_t size, u32 flags, bool shmem)
+/**
+ * nib_bo_alloc - make a buffer that lies nowhere yet.
+ * @ndev: device.
+ * @size: bytes, whole pages.
+ * @flags: NIB_BO_*.
+ * @shmem: with host memory of its own behind it.
+ *
+ * Returns the buffer, which drm_gem_object_put() frees, or ERR_PTR(-ENOMEM).
+ */
+struct nib_bo *nib_bo_alloc(struct nib_device *ndev, size_t size, u32 flags, bool shmem)
 {
 	struct nib_bo *bo = kzalloc_obj(*bo, GFP_KERNEL_ACCOUNT);
 	int ret = 0;
@@ -284,7 +316,10 @@ static struct nib_bo *nib_bo_alloc(struct nib_device *ndev, size_t size, u32 fla
 		return ERR_PTR(-ENOMEM);
 	bo->base.funcs = &nib_gem_funcs;
 	bo->flags = flags;
+	bo->leaf = flags & NIB_BO_HBM ? NIB_PAGE_2M : NIB_PAGE_64K;
 	INIT_LIST_HEAD(&bo->blocks);
+	INIT_LIST_HEAD(&bo->vms);
+	INIT_LIST_HEAD(&bo->link);
 	INIT_LIST_HEAD(&bo->host_link);
 	if (shmem)
 		ret = drm_gem_object_init(&ndev->drm, &bo->base, size);
@@ -294,57 +329,51 @@ static struct nib_bo *nib_bo_alloc(struct nib_device *ndev, size_t size, u32 fla
 		kfree(bo);
 		return ERR_PTR(-ENOMEM);
 	}
+	if (shmem)
+		mapping_set_gfp_mask(bo->base.filp->f_mapping,
+				     GFP_HIGHUSER | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
 	nib_gem_compat_init(&bo->base, &bo->compat);
 	return bo;
 }
 
-/**
- * nib_bo_alloc_import - make a buffer whose memory is another driver's.
- * @ndev: device.
- * @size: bytes, whole pages.
- * @nsegs: how many parts it has at most; nib_bo_add_seg() them.
- *
- * Returns the buffer or an ERR_PTR.
- */
-struct nib_bo *nib_bo_alloc_import(struct nib_device *ndev, size_t size, u32 nsegs)
-{
-	struct nib_bo *bo = nib_bo_alloc(ndev, size, NIB_BO_HOST, false);
-	int ret;
-
-	if (IS_ERR(bo))
-		return bo;
-	ret = nib_bo_alloc_segs(bo, nsegs);
-	if (ret) {
-		drm_gem_object_put(&bo->base);
-		return ERR_PTR(ret);
-	}
-	return bo;
-}
-
 /* Makes a zeroed buffer. Between drm_dev_enter() and drm_dev_exit(). */
-static struct nib_bo *nib_bo_create(struct nib_device *ndev, size_t size, u32 flags)
+static struct nib_bo *nib_bo_create(struct nib_device *ndev, size_t size, u32 flags,
+				    struct nib_moved *moved)
 {
-	struct nib_bo *bo = nib_bo_alloc(ndev, size, flags, flags & NIB_BO_HOST);
+	/* Whatever it is made for, it may have to go to host memory for a while. */
+	struct nib_bo *bo = nib_bo_alloc(ndev, size, flags, true);
 	int ret;
 
 	if (IS_ERR(bo))
 		return bo;
+	bo->moved = nib_moved_get(moved);
+	nib_residency_add(bo);
 	if (flags & NIB_BO_HBM)
 		ret = nib_bo_init_hbm(bo, ndev);
 	else if (flags & NIB_BO_SRAM)
 		ret = nib_bo_init_sram(bo, ndev);
 	else
-		ret = nib_bo_init_host(bo, ndev);
-	/* shmem says this for host memory too. */
-	if (ret == -ENOSPC && flags & NIB_BO_HOST)
-		ret = -ENOMEM;
-	if (!ret && !(flags & NIB_BO_HOST))
-		ret = nib_clear_bo(ndev, bo);
+		ret = nib_bo_init_host(bo);
 	if (ret) {
 		drm_gem_object_put(&bo->base);
 		return ERR_PTR(ret);
 	}
 	return bo;
+}
+
+/* Counts one buffer. What it says may be old: nobody keeps the buffer where it is. */
+static void nib_bo_count(const struct nib_bo *bo, struct nib_client_memory *memory)
+{
+	enum nib_mem mem = nib_bo_mem(bo), now = READ_ONCE(bo->pages) ? NIB_MEM_HOST : mem;
+
+	memory->bytes[mem] += bo->base.size;
+	if (bo->base.handle_count > 1)
+		memory->shared[mem] += bo->base.size;
+	if (READ_ONCE(bo->purged) || (mem == NIB_MEM_HOST && !bo->pages))
+		return;
+	memory->resident[now] += bo->base.size;
+	if (READ_ONCE(bo->dontneed))
+		memory->purgeable[now] += bo->base.size;
 }
 
 /**
@@ -360,7 +389,7 @@ void nib_gem_client_memory(struct drm_file *drm_file, struct nib_client_memory *
 	memset(memory, 0, sizeof(*memory));
 	spin_lock(&drm_file->table_lock);
 	idr_for_each_entry(&drm_file->object_idr, obj, id)
-		memory->bytes[nib_bo_mem(to_nib_bo(obj))] += obj->size;
+		nib_bo_count(to_nib_bo(obj), memory);
 	spin_unlock(&drm_file->table_lock);
 }
 
@@ -385,6 +414,7 @@ static int nib_bo_check(struct nib_device *ndev, const struct nib_bo_create *arg
 int nib_ioctl_bo_create(struct drm_device *drm, void *data, struct drm_file *drm_file)
 {
 	struct nib_device *ndev = to_nib_device(drm);
+	struct nib_file *file = drm_file->driver_priv;
 	struct nib_bo_create *args = data;
 	struct nib_bo *bo;
 	int ret, cookie;
@@ -395,7 +425,7 @@ int nib_ioctl_bo_create(struct drm_device *drm, void *data, struct drm_file *drm
 	if (!drm_dev_enter(drm, &cookie))
 		return -ENODEV;
 	args->size = PAGE_ALIGN(args->size);
-	bo = nib_bo_create(ndev, args->size, args->flags);
+	bo = nib_bo_create(ndev, args->size, args->flags, file->moved);
 	drm_dev_exit(cookie);
 	if (IS_ERR(bo))
 		return PTR_ERR(bo);

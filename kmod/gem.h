@@ -5,38 +5,50 @@
 #ifndef NIB_GEM_H
 #define NIB_GEM_H
 
+#include <linux/workqueue.h>
+
 #include <drm/drm_gem.h>
 #include <drm/drm_mm.h>
 
 #include "compat.h"
 #include "nib_drm.h"
 #include "nib_regs.h"
+#include "place.h"
 
 struct nib_device;
+struct nib_moved;
 
 /**
- * struct nib_seg - a contiguous part of a buffer; it ends where the next one starts.
- * @offset: first byte in the buffer.
- * @addr: its address in the memory that the buffer lies in.
- */
-struct nib_seg {
-	u64 offset;
-	u64 addr;
-};
-
-/**
- * struct nib_bo - a buffer object. Where it lies is fixed when it is made.
+ * struct nib_bo - a buffer object.
+ *
+ * "The reservation" is that of @base; it is held for what is said to be under it, unless nobody
+ * else knows the buffer yet, or any more.
+ *
  * @base: GEM object.
  * @compat: lock of its list of mappings, on kernels that have none.
  * @flags: NIB_BO_*.
- * @segs: where it lies, by offset.
- * @nsegs: how many.
- * @blocks: HBM that it owns.
+ * @leaf: largest leaf that maps it; see place.c.
+ * @place: where it lies once every move that was queued is done. Under the reservation.
+ * @home: where it goes back to, if it has kept that memory while it is in host memory; else NULL.
+ *	Under the reservation.
+ * @blocks: HBM that it owns. Under the reservation.
  * @node: SRAM that it owns.
- * @pages: host memory that it owns; NULL for an imported buffer.
+ * @pages: host memory that it owns, if there is any just now. Under the reservation.
+ * @clear: while it is being made: what nib_dma_clear() returned.
+ * @pins: while there are some it stays where it is. Under the reservation.
+ * @dontneed: its user can do without the contents. Under the reservation.
+ * @charged: it counts in nib_device.residency.
+ * @purged: the contents are gone, and so is the buffer's use. Under the reservation.
+ * @mapped: what page tables show. Under nib_device.pt_lock.
+ * @vms: VMs that map it, or are about to, struct nib_vm_bo. Under nib_device.residency.lock.
+ * @link: in a list of nib_device.residency, under its lock.
+ * @used: when it was last used other than by a VM; see evict.h. Under nib_device.residency.lock.
+ * @tried: whoever looked at it last and could not evict it. As @used.
+ * @moved: whose buffer it is, for counting. Holds a reference.
  * @sgt: DMA mapping of host memory; NULL once the driver is unbound. Under
  *	nib_device.host_bos_lock, or imports_lock for an imported buffer.
  * @host_link: in nib_device.host_bos, or imports, while there is a DMA mapping.
+ * @free_work: frees an imported buffer.
  * @dump_serial: core dump that it was last met for.
  * @dump_number: its number there. Both belong to whoever writes the dump.
  */
@@ -44,13 +56,26 @@ struct nib_bo {
 	struct drm_gem_object base;
 	struct nib_gem_compat compat;
 	u32 flags;
-	struct nib_seg *segs;
-	u32 nsegs;
+	u64 leaf;
+	struct nib_place *place;
+	struct nib_place *home;
 	struct list_head blocks;
 	struct drm_mm_node node;
 	struct page **pages;
+	struct dma_fence *clear;
+	unsigned int pins;
+	bool charged;
+	bool dontneed;
+	bool purged;
+	struct nib_place *mapped;
+	struct list_head vms;
+	struct list_head link;
+	u64 used;
+	u64 tried;
+	struct nib_moved *moved;
 	struct sg_table *sgt;
 	struct list_head host_link;
+	struct work_struct free_work;
 	u32 dump_serial;
 	u32 dump_number;
 };
@@ -65,26 +90,43 @@ static inline struct mutex *nib_bo_gpuva_lock(struct nib_bo *bo)
 	return nib_gem_compat_lock(&bo->base, &bo->compat);
 }
 
-/* Which memory it lies in. */
+/* Which memory it was made for. */
 static inline enum nib_mem nib_bo_mem(const struct nib_bo *bo)
 {
 	return bo->flags & NIB_BO_HBM ? NIB_MEM_HBM :
 	       bo->flags & NIB_BO_SRAM ? NIB_MEM_SRAM : NIB_MEM_HOST;
 }
 
+/* True if the CPU may see it, and HBM for it must therefore lie in the window. */
+static inline bool nib_bo_can_mmap(const struct nib_bo *bo)
+{
+	return !(bo->flags & (NIB_BO_SRAM | NIB_BO_NO_MMAP));
+}
+
+/* True if the CPU would find it in HBM. Under the reservation. */
+static inline bool nib_bo_in_hbm(const struct nib_bo *bo)
+{
+	return bo->place->nsegs && bo->place->segs[0].mem == NIB_MEM_HBM;
+}
+
 /**
- * struct nib_client_memory - what a client's handles hold, by memory.
- * @bytes: indexed by enum nib_mem.
+ * struct nib_client_memory - what a client's handles hold, by memory (enum nib_mem).
+ * @bytes: total, by what the buffers were made for.
+ * @resident: of them, bytes that have memory of that kind just now.
+ * @purgeable: of @resident, bytes that may be thrown away.
+ * @shared: of @bytes, those that other clients hold as well.
  */
 struct nib_client_memory {
 	u64 bytes[3];
+	u64 resident[3];
+	u64 purgeable[3];
+	u64 shared[3];
 };
 
-u32 nib_bo_find_seg(const struct nib_bo *bo, u64 offset);
-u64 nib_bo_seg_end(const struct nib_bo *bo, u32 seg);
-void nib_bo_add_seg(struct nib_bo *bo, u64 *offset, u64 addr, u64 size);
-struct nib_bo *nib_bo_alloc_import(struct nib_device *ndev, size_t size, u32 nsegs);
+struct nib_bo *nib_bo_alloc(struct nib_device *ndev, size_t size, u32 flags, bool shmem);
+int nib_bo_set_hbm(struct nib_bo *bo, struct nib_device *ndev, struct list_head *blocks,
+		   struct nib_place **place);
+void nib_bo_set_place(struct nib_bo *bo, struct nib_place *place);
 void nib_gem_client_memory(struct drm_file *drm_file, struct nib_client_memory *memory);
-void nib_gem_unmap_host_bos(struct nib_device *ndev);
 
 #endif

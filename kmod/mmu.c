@@ -16,7 +16,7 @@
 /**
  * struct nib_pt - one table.
  * @range: where it is in HBM.
- * @live: valid entries.
+ * @live: entries that are not empty: valid or NIB_PTE_HELD.
  * @entry: what it holds.
  * @child: the tables behind the entries; NULL for level 0.
  * @link: in a pool, while not in use.
@@ -85,12 +85,9 @@ static void nib_pt_write(struct nib_mmu *mmu, struct nib_pt *pt, unsigned int in
 
 	if (old == entry)
 		return;
-	if (old & NIB_PTE_VALID) {
-		pt->live--;
+	if (old & NIB_PTE_VALID)
 		mmu->stale = true;
-	}
-	if (entry & NIB_PTE_VALID)
-		pt->live++;
+	pt->live += !!entry - !!old;
 	pt->entry[index] = entry;
 	writeq(entry, nib_hbm_window(mmu->ndev, pt->range.offset) + index * sizeof(entry));
 }
@@ -126,9 +123,9 @@ static struct nib_pt *nib_pt_pool_take(struct list_head *spares)
 }
 
 /* True if what is left at @va can start with a 2 MiB leaf. */
-static bool nib_pt_takes_block(u64 va, u64 addr, u64 size)
+static bool nib_pt_takes_block(u64 va, u64 addr, u64 size, u64 leaf)
 {
-	return IS_ALIGNED(va | addr, NIB_PAGE_2M) && size >= NIB_PAGE_2M;
+	return leaf >= NIB_PAGE_2M && IS_ALIGNED(va | addr, NIB_PAGE_2M) && size >= NIB_PAGE_2M;
 }
 
 static void nib_pt_need_leaf(struct nib_pt_need *need, u64 va)
@@ -146,13 +143,14 @@ static void nib_pt_need_leaf(struct nib_pt_need *need, u64 va)
  * @va: first device address.
  * @addr: first address in memory.
  * @size: bytes.
+ * @leaf: largest leaf to be used, NIB_PAGE_2M or less.
  */
-void nib_pt_need_run(struct nib_pt_need *need, u64 va, u64 addr, u64 size)
+void nib_pt_need_run(struct nib_pt_need *need, u64 va, u64 addr, u64 size, u64 leaf)
 {
 	u64 step;
 
 	for (; size; va += step, addr += step, size -= step) {
-		if (nib_pt_takes_block(va, addr, size)) {
+		if (nib_pt_takes_block(va, addr, size, leaf)) {
 			step = ALIGN_DOWN(size, NIB_PAGE_2M);
 			continue;
 		}
@@ -204,7 +202,7 @@ int nib_pt_pool_reserve(struct nib_pt_pool *pool, struct nib_device *ndev,
 /* Fills a fresh table of level 0 with what a 2 MiB leaf maps. */
 static void nib_pt_fill_from_block(struct nib_mmu *mmu, struct nib_pt *pt, u64 block)
 {
-	u64 flags = block & (NIB_PTE_VALID | NIB_PTE_WRITE | NIB_PTE_MEM_MASK);
+	u64 flags = block & (NIB_PTE_VALID | NIB_PTE_HELD | NIB_PTE_WRITE | NIB_PTE_MEM_MASK);
 	u64 addr = block & NIB_PTE_ADDR_MASK;
 	unsigned int i;
 
@@ -228,7 +226,7 @@ static struct nib_pt *nib_mmu_table(struct nib_mmu *mmu, struct nib_pt_pool *poo
 		child = nib_pt_pool_take(at == 1 ? &pool->leaves : &pool->directories);
 		if (drm_WARN_ON(&mmu->ndev->drm, !child))
 			return NULL;
-		if (pt->entry[i] & NIB_PTE_VALID)
+		if (pt->entry[i])
 			nib_pt_fill_from_block(mmu, child, pt->entry[i]);
 		/* The device may walk there as soon as the entry is written. */
 		wmb();
@@ -274,17 +272,18 @@ static void nib_pt_write_pages(struct nib_mmu *mmu, struct nib_pt *pt, unsigned 
  * @addr: first address in memory.
  * @size: bytes; all three are multiples of NIB_PAGE_4K.
  * @flags: NIB_PTE_* of a leaf.
+ * @leaf: as for nib_pt_need_run().
  *
  * Between drm_dev_enter() and drm_dev_exit(). Returns 0, or -EIO if the pool runs dry, which is a
  * bug.
  */
 int nib_mmu_map_run(struct nib_mmu *mmu, struct nib_pt_pool *pool, u64 va, u64 addr, u64 size,
-		    u64 flags)
+		    u64 flags, u64 leaf)
 {
 	u64 step;
 
 	for (; size; va += step, addr += step, size -= step) {
-		bool block = nib_pt_takes_block(va, addr, size);
+		bool block = nib_pt_takes_block(va, addr, size, leaf);
 		struct nib_pt *pt = nib_mmu_table(mmu, pool, va, block ? 1 : 0);
 		unsigned int i = nib_pt_index(va, block ? 1 : 0), count;
 
@@ -346,7 +345,7 @@ int nib_mmu_unmap(struct nib_mmu *mmu, struct nib_pt_pool *pool, u64 va, u64 siz
 		}
 		i = nib_pt_index(va, level);
 		next = ALIGN_DOWN(va, nib_pt_span(level)) + nib_pt_span(level);
-		if (level && !(path[level]->entry[i] & NIB_PTE_VALID))
+		if (level && !path[level]->entry[i])
 			continue;
 		if (level && (!IS_ALIGNED(va, nib_pt_span(level)) || next > end)) {
 			/* Part of a 2 MiB leaf: split it and look again. */

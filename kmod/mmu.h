@@ -9,11 +9,20 @@
 #ifndef NIB_MMU_H
 #define NIB_MMU_H
 
+#include <linux/bits.h>
 #include <linux/list.h>
 #include <linux/types.h>
 
+#include "nib_regs.h"
+
 struct nib_device;
 struct nib_pt;
+
+/*
+ * A leaf that is not valid, but mapped all the same: the device faults there, and tables are kept
+ * for it. The device looks at nothing but NIB_PTE_VALID in such an entry.
+ */
+#define NIB_PTE_HELD	BIT_ULL(6)
 
 /**
  * struct nib_mmu - page table of a context.
@@ -22,7 +31,7 @@ struct nib_pt;
  * @root: table of the highest level.
  * @stale: entries that a TLB may hold were changed since the last nib_mmu_flush().
  *
- * Its owner serialises all changes.
+ * Changes are serialised by nib_device.pt_lock, once others can see it.
  */
 struct nib_mmu {
 	struct nib_device *ndev;
@@ -58,13 +67,13 @@ void nib_mmu_fini(struct nib_mmu *mmu);
 
 void nib_pt_pool_init(struct nib_pt_pool *pool);
 void nib_pt_pool_fini(struct nib_pt_pool *pool, struct nib_device *ndev);
-void nib_pt_need_run(struct nib_pt_need *need, u64 va, u64 addr, u64 size);
+void nib_pt_need_run(struct nib_pt_need *need, u64 va, u64 addr, u64 size, u64 leaf);
 void nib_pt_need_unmap(struct nib_pt_need *need, u64 va, u64 size);
 int nib_pt_pool_reserve(struct nib_pt_pool *pool, struct nib_device *ndev,
 			const struct nib_pt_need *need, u64 va, u64 size);
 
 int nib_mmu_map_run(struct nib_mmu *mmu, struct nib_pt_pool *pool, u64 va, u64 addr, u64 size,
-		    u64 flags);
+		    u64 flags, u64 leaf);
 int nib_mmu_unmap(struct nib_mmu *mmu, struct nib_pt_pool *pool, u64 va, u64 size);
 void nib_mmu_flush(struct nib_mmu *mmu);
 

@@ -193,6 +193,7 @@ struct drm_gem_object *nib_prime_import_sg_table(struct drm_device *drm,
 {
 	struct nib_device *ndev = to_nib_device(drm);
 	size_t size = attach->dmabuf->size;
+	struct nib_place *place;
 	struct scatterlist *sg;
 	struct nib_bo *bo;
 	u64 offset = 0;
@@ -203,11 +204,17 @@ struct drm_gem_object *nib_prime_import_sg_table(struct drm_device *drm,
 			size);
 		return ERR_PTR(-EINVAL);
 	}
-	bo = nib_bo_alloc_import(ndev, size, sgt->nents);
-	if (IS_ERR(bo))
-		return ERR_CAST(bo);
+	place = nib_place_alloc(sgt->nents, true);
+	if (!place)
+		return ERR_PTR(-ENOMEM);
 	for_each_sgtable_dma_sg(sgt, sg, i)
-		nib_bo_add_seg(bo, &offset, sg_dma_address(sg), sg_dma_len(sg));
+		nib_place_add(place, &offset, NIB_MEM_HOST, sg_dma_address(sg), sg_dma_len(sg));
+	bo = nib_bo_alloc(ndev, size, NIB_BO_HOST, false);
+	if (IS_ERR(bo)) {
+		nib_place_put(&place);
+		return ERR_CAST(bo);
+	}
+	nib_bo_set_place(bo, place);
 	mutex_lock(&ndev->imports_lock);
 	bo->sgt = sgt;
 	list_add(&bo->host_link, &ndev->imports);

@@ -13,6 +13,7 @@
 
 #include "compat.h"
 #include "device.h"
+#include "dma.h"
 #include "drv.h"
 #include "dump.h"
 #include "queue.h"
@@ -239,6 +240,10 @@ static struct dma_fence *nib_queue_run_job(struct drm_sched_job *job)
 		nib_fence_signal(run->fence, -ENODEV);
 		return dma_fence_get(&run->fence->base);
 	}
+	if (run->hooks)
+		run->hooks->start(run);
+	else if (nib_dma_failed(ndev))
+		nib_device_lose(ndev, -EIO, "it does not move memory");
 	spin_lock_irqsave(&queue->timeline->lock, flags);
 	error = queue->dead ?: nib_device_lost(ndev);
 	/* The scheduler's credits keep the ring from overflowing. */
@@ -314,6 +319,8 @@ struct nib_run *nib_run_create(struct nib_queue *queue, struct nib_stream *strea
 /* Frees a run that is done, or one that was never pushed. */
 void nib_run_destroy(struct nib_run *run)
 {
+	if (run->hooks)
+		run->hooks->release(run);
 	drm_sched_job_cleanup(&run->base);
 	nib_fence_put(run->fence);
 	nib_stream_put(&run->stream);

@@ -117,6 +117,19 @@ struct nib_queue {
 	u32 watch_ms;
 };
 
+struct nib_run;
+
+/**
+ * struct nib_run_hooks - what the driver's own runs need on top.
+ * @start: called when the run's dependencies are met, before the device gets it: where fences are
+ *	signalled, between drm_dev_enter() and drm_dev_exit(). Not called once the driver is unbound.
+ * @release: called when the run is freed.
+ */
+struct nib_run_hooks {
+	void (*start)(struct nib_run *run);
+	void (*release)(struct nib_run *run);
+};
+
 /**
  * struct nib_run - one run of a stream.
  * @base: scheduler's part.
@@ -124,6 +137,8 @@ struct nib_queue {
  * @stream: stream. Holds a reference.
  * @fence: signalled when it is done.
  * @stats_va: where the device copies the completion, or 0.
+ * @hooks: of a run of the driver's own, or NULL.
+ * @data: theirs.
  * @nargs: arguments.
  * @args: their values.
  */
@@ -133,6 +148,8 @@ struct nib_run {
 	struct nib_stream *stream;
 	struct nib_fence *fence;
 	u64 stats_va;
+	const struct nib_run_hooks *hooks;
+	void *data;
 	u32 nargs;
 	u64 args[] __counted_by(nargs);
 };

@@ -67,12 +67,13 @@ static int nib_submit_check_sync(struct drm_device *drm, const struct nib_sync_o
  * @ctx: batch, which owns the job from here on, also after an error.
  * @job: job, not armed.
  * @fence: what it will signal, not emitted.
+ * @vm: VM whose buffers it uses, which the job keeps; NULL for a bind.
  * @syncs: user array.
  *
  * Returns 0 or -EINVAL, -EFAULT, -ENOMEM.
  */
 int nib_submit_add(struct nib_submit_ctx *ctx, struct drm_sched_job *job, struct nib_fence *fence,
-		   const struct nib_obj_array *syncs)
+		   struct nib_vm *vm, const struct nib_obj_array *syncs)
 {
 	struct drm_device *drm = ctx->file->minor->dev;
 	struct nib_submit_job *sub = &ctx->jobs[ctx->count++];
@@ -81,6 +82,7 @@ int nib_submit_add(struct nib_submit_ctx *ctx, struct drm_sched_job *job, struct
 
 	sub->job = job;
 	sub->fence = fence;
+	sub->vm = vm;
 	ret = NIB_UOBJ_GET_ARRAY(drm, sub->syncs, syncs, point);
 	if (ret)
 		return ret;
@@ -176,6 +178,25 @@ static int nib_submit_new_signal(struct nib_submit_ctx *ctx, const struct nib_sy
 	return 0;
 }
 
+/* Waits for the VM's buffers, and makes room for the job's fence. The VM's reservation is held. */
+static int nib_submit_add_vm(struct nib_submit_ctx *ctx, struct nib_submit_job *sub)
+{
+	struct dma_resv *resv = nib_vm_resv_obj(sub->vm)->resv;
+	struct dma_resv_iter cursor;
+	struct dma_fence *fence;
+	int ret;
+
+	dma_resv_for_each_fence(&cursor, resv, DMA_RESV_USAGE_KERNEL, fence) {
+		if (dma_fence_is_signaled(fence))
+			continue;
+		ret = drm_sched_job_add_dependency(sub->job, dma_fence_get(fence));
+		if (ret)
+			return ret;
+	}
+	/* One a queue, since later fences of a queue take the place of earlier ones. */
+	return dma_resv_reserve_fences(resv, min(ctx->count, NIB_FILE_QUEUES));
+}
+
 static int nib_submit_signal(struct nib_submit_ctx *ctx, struct nib_submit_job *sub,
 			     const struct nib_sync_op *op)
 {
@@ -200,6 +221,11 @@ static int nib_submit_resolve(struct nib_submit_ctx *ctx)
 		sub = &ctx->jobs[i];
 		nib_fence_emit(sub->fence);
 		sub->done = dma_fence_get(&sub->fence->base);
+		if (sub->vm) {
+			ret = nib_submit_add_vm(ctx, sub);
+			if (ret)
+				return ret;
+		}
 		for (k = 0; k < sub->nsyncs; k++) {
 			if (sub->syncs[k].flags & NIB_SYNC_SIGNAL)
 				continue;
@@ -220,7 +246,7 @@ static int nib_submit_resolve(struct nib_submit_ctx *ctx)
 
 /**
  * nib_submit_commit - hand the batch to the schedulers and its fences to the syncobjs.
- * @ctx: batch.
+ * @ctx: batch. The reservations of the jobs' VMs are held.
  *
  * Returns 0, or -ENOENT, -EINVAL or -ENOMEM with nothing done.
  */
@@ -244,6 +270,9 @@ int nib_submit_commit(struct nib_submit_ctx *ctx)
 		drm_sched_job_arm(ctx->jobs[i].job);
 		drm_sched_entity_push_job(ctx->jobs[i].job);
 		ctx->jobs[i].job = NULL;
+		if (ctx->jobs[i].vm)
+			dma_resv_add_fence(nib_vm_resv_obj(ctx->jobs[i].vm)->resv,
+					   ctx->jobs[i].done, DMA_RESV_USAGE_BOOKKEEP);
 	}
 	list_for_each_entry(signal, &ctx->signals, link) {
 		if (signal->chain)
@@ -345,6 +374,39 @@ static void nib_submit_destroy_run(struct drm_sched_job *job)
 	nib_run_destroy(container_of(job, struct nib_run, base));
 }
 
+static int nib_submit_validate(struct nib_submit_ctx *ctx, struct drm_exec *exec, u64 turn)
+{
+	u32 i;
+	int ret;
+
+	for (i = 0; i < ctx->count; i++) {
+		if (i && ctx->jobs[i].vm == ctx->jobs[i - 1].vm)
+			continue;
+		ret = nib_vm_validate(ctx->jobs[i].vm, exec, turn);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/* Commits jobs with the buffers that they need where they need them. */
+static int nib_submit_runs(struct nib_submit_ctx *ctx, struct nib_device *ndev)
+{
+	const u64 turn = nib_residency_begin(ndev);
+	struct drm_exec exec;
+	int ret;
+
+	drm_exec_init(&exec, DRM_EXEC_INTERRUPTIBLE_WAIT | DRM_EXEC_IGNORE_DUPLICATES, 0);
+	drm_exec_until_all_locked(&exec) {
+		ret = nib_submit_validate(ctx, &exec, turn);
+		drm_exec_retry_on_contention(&exec);
+	}
+	if (!ret)
+		ret = nib_submit_commit(ctx);
+	drm_exec_fini(&exec);
+	return ret == -EINTR ? -ERESTARTSYS : ret;
+}
+
 int nib_ioctl_submit(struct drm_device *drm, void *data, struct drm_file *drm_file)
 {
 	struct nib_file *file = drm_file->driver_priv;
@@ -372,10 +434,16 @@ int nib_ioctl_submit(struct drm_device *drm, void *data, struct drm_file *drm_fi
 
 		ret = PTR_ERR_OR_ZERO(run);
 		if (!ret)
-			ret = nib_submit_add(&ctx, &run->base, run->fence, &jobs[i].syncs);
+			ret = nib_submit_add(&ctx, &run->base, run->fence, run->queue->vm,
+					     &jobs[i].syncs);
 	}
 	if (!ret)
-		ret = nib_submit_commit(&ctx);
+		ret = nib_submit_runs(&ctx, file->ndev);
+	if (ret == -ENOSPC) {
+		/* What was unmapped or freed a moment ago may still be on its way back. */
+		nib_device_flush_cleanup(file->ndev);
+		ret = nib_submit_runs(&ctx, file->ndev);
+	}
 	nib_submit_fini(&ctx, nib_submit_destroy_run);
 out_free:
 	kvfree(jobs);

@@ -15,11 +15,13 @@ struct dma_fence;
 struct drm_file;
 struct drm_sched_job;
 struct nib_fence;
+struct nib_vm;
 
 /**
  * struct nib_submit_job - a job of a batch.
  * @job: scheduler's part; NULL once pushed.
  * @fence: what it signals; the job's own reference.
+ * @vm: VM whose buffers it uses, or NULL.
  * @done: the same, once committed, with a reference that the batch holds.
  * @syncs: sync operations; the batch frees them.
  * @nsyncs: how many.
@@ -27,6 +29,7 @@ struct nib_fence;
 struct nib_submit_job {
 	struct drm_sched_job *job;
 	struct nib_fence *fence;
+	struct nib_vm *vm;
 	struct dma_fence *done;
 	struct nib_sync_op *syncs;
 	u32 nsyncs;
@@ -48,7 +51,7 @@ struct nib_submit_ctx {
 
 int nib_submit_init(struct nib_submit_ctx *ctx, struct drm_file *file, u32 count);
 int nib_submit_add(struct nib_submit_ctx *ctx, struct drm_sched_job *job, struct nib_fence *fence,
-		   const struct nib_obj_array *syncs);
+		   struct nib_vm *vm, const struct nib_obj_array *syncs);
 int nib_submit_commit(struct nib_submit_ctx *ctx);
 void nib_submit_fini(struct nib_submit_ctx *ctx, void (*destroy)(struct drm_sched_job *job));
 

@@ -6,7 +6,6 @@
 #define NIB_VM_H
 
 #include <linux/kref.h>
-#include <linux/mutex.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 
@@ -52,9 +51,7 @@ static inline struct nib_vma *to_nib_vma(struct drm_gpuva *va)
  * Life: the handle, queues, streams and binds hold references. Once all are gone everything is
  * unmapped and the context destroyed, by nib_cleanup_wq.
  *
- * @gpuvm: what is mapped. Changed by binds only, and those run one after the other.
- * @map_lock: held while a bind changes @gpuvm, for others to read it. Taken where fences are
- *	signalled.
+ * @gpuvm: what is mapped. Changed by binds only, under nib_device.pt_lock.
  * @ref: see above.
  * @ndev: device. Holds a reference on its DRM device.
  * @user: whose it is; NULL for the driver's own. Holds a reference.
@@ -63,6 +60,9 @@ static inline struct nib_vma *to_nib_vma(struct drm_gpuva *va)
  * @timeline: timeline of the binds' fences.
  * @sched: scheduler of the binds.
  * @entity: the only one of @sched.
+ * @bos: buffers that are mapped or about to be, struct nib_vm_bo. Under nib_device.residency.lock.
+ * @used: when a job of it was last submitted; see evict.h. As @bos.
+ * @stale: @bos has changed, or one of them has left: the next submit must look. As @bos.
  * @streams: streams by id. Its lock also protects @closed.
  * @closed: the handle is gone; no more streams.
  * @queues: handles of queues. Protected by nib_file.lock.
@@ -70,7 +70,6 @@ static inline struct nib_vma *to_nib_vma(struct drm_gpuva *va)
  */
 struct nib_vm {
 	struct drm_gpuvm gpuvm;
-	struct mutex map_lock;	/* see above */
 	struct kref ref;
 	struct nib_device *ndev;
 	struct nib_user *user;
@@ -79,11 +78,44 @@ struct nib_vm {
 	struct nib_timeline *timeline;
 	struct drm_gpu_scheduler sched;
 	struct drm_sched_entity entity;
+	struct list_head bos;
+	u64 used;
+	bool stale;
 	struct xarray streams;
 	bool closed;
 	unsigned int queues;
 	struct work_struct release_work;
 };
+
+/**
+ * struct nib_vm_bo - a buffer that is, or is about to be, mapped in a VM.
+ * @base: holds references on both.
+ * @vm_link: in nib_vm.bos.
+ * @bo_link: in nib_bo.vms.
+ *
+ * The links are under nib_device.residency.lock.
+ */
+struct nib_vm_bo {
+	struct drm_gpuvm_bo base;
+	struct list_head vm_link;
+	struct list_head bo_link;
+};
+
+static inline struct nib_vm *to_nib_vm(struct drm_gpuvm *gpuvm)
+{
+	return container_of(gpuvm, struct nib_vm, gpuvm);
+}
+
+static inline struct nib_vm_bo *to_nib_vm_bo(struct drm_gpuvm_bo *vm_bo)
+{
+	return container_of(vm_bo, struct nib_vm_bo, base);
+}
+
+/* The object whose reservation is the VM's. */
+static inline struct drm_gem_object *nib_vm_resv_obj(struct nib_vm *vm)
+{
+	return vm->gpuvm.r_obj;
+}
 
 struct nib_vm *nib_vm_create(struct nib_device *ndev, struct nib_user *user);
 struct nib_vm *nib_vm_get(struct nib_vm *vm);

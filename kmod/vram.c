@@ -8,6 +8,8 @@
 #include <drm/drm_managed.h>
 
 #include "device.h"
+#include "dma.h"
+#include "evict.h"
 #include "vram.h"
 
 static void nib_vram_fini(struct drm_device *drm, void *data)
@@ -37,54 +39,61 @@ int nib_vram_init(struct nib_device *ndev)
 	return drmm_add_action_or_reset(&ndev->drm, nib_vram_fini, vram);
 }
 
-static int nib_hbm_try_alloc(struct nib_device *ndev, u64 size, bool in_window,
-			     struct list_head *blocks, unsigned long flags)
+/* Allocates some of the blocks of a buffer; appends them. */
+static int nib_hbm_take_locked(struct nib_vram *vram, u64 end, u64 size, u64 unit,
+			       struct list_head *blocks, unsigned long flags)
 {
-	struct nib_vram *vram = &ndev->vram;
-	u64 end = vram->hbm.size;
 	int ret;
 
-	if (in_window && ndev->window_bytes < end) {
+	lockdep_assert_held(&vram->lock);
+
+	if (!size)
+		return 0;
+	end = ALIGN_DOWN(end, unit);
+	if (end != vram->hbm.size)
 		flags |= GPU_BUDDY_RANGE_ALLOCATION;
-		end = ndev->window_bytes;
-	} else if (!in_window) {
-		/* The window is scarce: stay above it while there is room. */
-		flags |= GPU_BUDDY_TOPDOWN_ALLOCATION;
-	}
 	if (size > end)
 		return -ENOSPC;
-
-	mutex_lock(&vram->lock);
-	ret = gpu_buddy_alloc_blocks(&vram->hbm, 0, end, size, PAGE_SIZE, blocks, flags);
-	mutex_unlock(&vram->lock);
+	ret = gpu_buddy_alloc_blocks(&vram->hbm, 0, end, size, unit, blocks, flags);
 	/* The allocator says EINVAL for what can never fit; to the user all of these are one. */
 	return ret == -ENOMEM ? ret : ret ? -ENOSPC : 0;
 }
 
-static int nib_hbm_alloc_flags(struct nib_device *ndev, u64 size, bool in_window,
-			       struct list_head *blocks, unsigned long flags)
-{
-	int ret = nib_hbm_try_alloc(ndev, size, in_window, blocks, flags);
-
-	if (ret != -ENOSPC)
-		return ret;
-	/* What was freed a moment ago may still be on its way back. */
-	nib_device_flush_cleanup(ndev);
-	return nib_hbm_try_alloc(ndev, size, in_window, blocks, flags);
-}
-
 /**
- * nib_hbm_alloc - allocate HBM.
+ * nib_hbm_try_alloc - allocate HBM that is free now; see nib_hbm_alloc() in evict.h for more.
  * @ndev: device.
  * @size: bytes, whole pages.
- * @in_window: the CPU must see it.
- * @blocks: empty list that receives the blocks, largest first, as the allocator finds them.
+ * @how: NIB_HBM_*.
+ * @blocks: empty list that receives the blocks.
  *
- * Returns 0, -ENOSPC or -ENOMEM. Contents are undefined.
+ * Unless it is contiguous, HBM comes in aligned units of 2 MiB, and the rest of less than that at
+ * the end: place.c says why. Returns 0, -ENOSPC or -ENOMEM. Contents are undefined, and the copy
+ * queue may not be done with them: see dma.h.
  */
-int nib_hbm_alloc(struct nib_device *ndev, u64 size, bool in_window, struct list_head *blocks)
+int nib_hbm_try_alloc(struct nib_device *ndev, u64 size, u32 how, struct list_head *blocks)
 {
-	return nib_hbm_alloc_flags(ndev, size, in_window, blocks, 0);
+	struct nib_vram *vram = &ndev->vram;
+	u64 end = how & NIB_HBM_WINDOW ? ndev->window_bytes : vram->hbm.size;
+	unsigned long flags = 0;
+	u64 units = 0;
+	int ret;
+
+	if (how & NIB_HBM_CONTIGUOUS)
+		flags |= GPU_BUDDY_CONTIGUOUS_ALLOCATION;
+	else
+		units = ALIGN_DOWN(size, NIB_PAGE_2M);
+	/* The window is scarce: stay above it while there is room. */
+	if (!(how & NIB_HBM_WINDOW))
+		flags |= GPU_BUDDY_TOPDOWN_ALLOCATION;
+
+	mutex_lock(&vram->lock);
+	ret = nib_hbm_take_locked(vram, end, units, NIB_PAGE_2M, blocks, flags);
+	if (!ret)
+		ret = nib_hbm_take_locked(vram, end, size - units, PAGE_SIZE, blocks, flags);
+	if (ret)
+		gpu_buddy_free_list(&vram->hbm, blocks, 0);
+	mutex_unlock(&vram->lock);
+	return ret;
 }
 
 void nib_hbm_free(struct nib_device *ndev, struct list_head *blocks)
@@ -110,7 +119,8 @@ u64 nib_hbm_available(struct nib_device *ndev)
  * @size: bytes.
  * @range: out.
  *
- * Returns 0, -ENOSPC or -ENOMEM. Contents are undefined.
+ * Evicts buffers where it must, and waits until they are gone: not under a reservation. Returns 0,
+ * -ENOSPC, -ENOMEM or -ERESTARTSYS. Contents are undefined.
  */
 int nib_hbm_range_alloc(struct nib_device *ndev, u64 size, struct nib_vram_range *range)
 {
@@ -119,10 +129,15 @@ int nib_hbm_range_alloc(struct nib_device *ndev, u64 size, struct nib_vram_range
 
 	INIT_LIST_HEAD(&range->blocks);
 	range->size = ALIGN(size, PAGE_SIZE);
-	ret = nib_hbm_alloc_flags(ndev, range->size, true, &range->blocks,
-				  GPU_BUDDY_CONTIGUOUS_ALLOCATION);
+	ret = nib_hbm_alloc(ndev, range->size, NIB_HBM_WINDOW | NIB_HBM_CONTIGUOUS, &range->blocks);
 	if (ret)
 		return ret;
+	/* The caller is going to write it. */
+	ret = nib_dma_wait_moves(ndev);
+	if (ret) {
+		nib_hbm_free(ndev, &range->blocks);
+		return ret;
+	}
 	/* What the allocator trimmed to size is several blocks, side by side. */
 	range->offset = U64_MAX;
 	list_for_each_entry(block, &range->blocks, link)

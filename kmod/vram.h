@@ -38,7 +38,11 @@ struct nib_vram_range {
 
 int nib_vram_init(struct nib_device *ndev);
 
-int nib_hbm_alloc(struct nib_device *ndev, u64 size, bool in_window, struct list_head *blocks);
+/* How HBM is wanted. */
+#define NIB_HBM_WINDOW		(1u << 0)	/* the CPU must see it */
+#define NIB_HBM_CONTIGUOUS	(1u << 1)
+
+int nib_hbm_try_alloc(struct nib_device *ndev, u64 size, u32 how, struct list_head *blocks);
 void nib_hbm_free(struct nib_device *ndev, struct list_head *blocks);
 u64 nib_hbm_available(struct nib_device *ndev);
 
