@@ -14,7 +14,7 @@ ACCEL_API int accel_buffer_create(struct accel_device *device, enum accel_memory
 	if ((unsigned int)memory > ACCEL_MEMORY_HOST)
 		return accel_fail(device, -EINVAL, "buffer: memory %d is none of 0..%d",
 				  (int)memory, ACCEL_MEMORY_HOST);
-	if (flags & ~(ACCEL_BUFFER_NO_MAP | ACCEL_BUFFER_READONLY))
+	if (flags & ~(ACCEL_BUFFER_NO_MAP | ACCEL_BUFFER_READONLY | ACCEL_BUFFER_DUMPABLE))
 		return accel_fail(device, -EINVAL, "buffer: unknown flags %#x", flags);
 	if (!bytes || bytes > 1ull << (NIB_VA_BITS - 1))
 		return accel_fail(device, -EINVAL, "buffer: %llu bytes, want 1..2^%d",

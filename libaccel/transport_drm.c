@@ -281,7 +281,8 @@ static int drm_buffer_create(struct accel_buffer *base)
 	/* The kernel's pages may be larger. */
 	base->bytes = create.size;
 	return place(base->device, "buffer", buffer->handle, base->bytes,
-		     base->flags & ACCEL_BUFFER_READONLY ? NIB_VM_BIND_OP_READONLY : 0,
+		     (base->flags & ACCEL_BUFFER_READONLY ? NIB_VM_BIND_OP_READONLY : 0) |
+		     (base->flags & ACCEL_BUFFER_DUMPABLE ? NIB_VM_BIND_OP_DUMPABLE : 0),
 		     &base->address);
 }
 

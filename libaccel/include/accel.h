@@ -145,6 +145,7 @@ enum accel_memory {
 
 #define ACCEL_BUFFER_NO_MAP	(1u << 0)	/* HBM that the CPU will not map */
 #define ACCEL_BUFFER_READONLY	(1u << 1)	/* the device may not write it */
+#define ACCEL_BUFFER_DUMPABLE	(1u << 2)	/* core dumps of the device may hold its contents */
 
 /**
  * accel_buffer_create - allocate zeroed memory and map it into the device's address space.

@@ -148,6 +148,13 @@ static void show_queue(FILE *f, const struct dump_queue *queue)
 	}
 }
 
+/* Where the fault is among the mappings: before the first one that ends behind it. */
+static void show_hole(FILE *f, uint64_t va, const struct nib_dump_mapping *next)
+{
+	fprintf(f, "> %012llx                is %s\n", (ull)va,
+		next && va >= next->va ? "in the next one" : "not mapped");
+}
+
 static void show_map(FILE *f, const struct dump *dump)
 {
 	uint64_t va = dump->reason.fault_va;
@@ -156,24 +163,20 @@ static void show_map(FILE *f, const struct dump *dump)
 	size_t i;
 
 	fprintf(f, "\nMap: %zu ranges\n", dump->n_mappings);
-	for (i = 0; i <= dump->n_mappings; i++) {
+	for (i = 0; i < dump->n_mappings; i++) {
 		const struct nib_dump_mapping *m = &dump->mappings[i];
 
-		if (fault && (i == dump->n_mappings || va < m->va + m->bytes)) {
+		if (fault && va < m->va + m->bytes) {
+			show_hole(f, va, m);
 			fault = false;
-			if (i == dump->n_mappings || va < m->va)
-				fprintf(f, "> %012llx                is not mapped\n", (ull)va);
-			else
-				fprintf(f, "> %012llx                is in the next one\n",
-					(ull)va);
 		}
-		if (i == dump->n_mappings)
-			break;
 		fprintf(f, "  %012llx-%012llx  %-4s %s buffer %u + %#llx, contents: %s\n",
 			(ull)m->va, (ull)(m->va + m->bytes), dump_memory_name(m->mem),
 			m->flags & NIB_DUMP_MAPPING_READONLY ? "r-" : "rw", m->bo,
 			(ull)m->bo_offset, dump_contents_name(m->contents));
 	}
+	if (fault)
+		show_hole(f, va, NULL);
 }
 
 static void show_stream(FILE *f, const struct dump *dump, const struct dump_stream *stream)

@@ -158,13 +158,14 @@ static void test_buffer_full(void)
 /* Memory comes zeroed, also when another buffer has just left something in it. */
 static void test_buffer_zeroed_again(void)
 {
-	static const uint32_t flags[] = { 0, ACCEL_BUFFER_NO_MAP, ACCEL_BUFFER_READONLY };
+	static const uint32_t flags[] = { 0, ACCEL_BUFFER_NO_MAP, ACCEL_BUFFER_READONLY,
+					  ACCEL_BUFFER_DUMPABLE };
 	struct accel_buffer *buffer;
 	enum accel_memory memory;
 	uint32_t i, round;
 
 	for (memory = ACCEL_MEMORY_HBM; memory <= ACCEL_MEMORY_SRAM; memory++) {
-		for (i = 0; i < 3; i++) {
+		for (i = 0; i < 4; i++) {
 			for (round = 0; round < 3; round++) {
 				EXPECT_ERR(0,
 					   accel_buffer_create(rig.device, memory, 1u << 20,
