@@ -69,7 +69,7 @@ static void check_bind(void)
 	EXPECT(MAP(.bo_handle = 0), -ENOENT);
 	EXPECT(MAP(.bo_handle = 9999), -ENOENT);
 	EXPECT(MAP(.flags = 3), -EINVAL);
-	EXPECT(MAP(.flags = 1u << 3), -EINVAL);
+	EXPECT(MAP(.flags = 1u << 4), -EINVAL);
 	EXPECT(MAP(.flags = 1u << 31), -EINVAL);
 	EXPECT(MAP(.size = 0), -EINVAL);
 	EXPECT(MAP(.size = 4095), -EINVAL);
