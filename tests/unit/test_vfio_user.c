@@ -19,8 +19,9 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "nib_regs.h"
 #include "guard.h"
+#include "nib_fault.h"
+#include "nib_regs.h"
 #include "vfio_user.h"
 
 static struct nib_vfio_user *server;
@@ -722,6 +723,27 @@ START_TEST(a_file_that_shrinks_is_memory_lost)
 }
 END_TEST
 
+START_TEST(a_lost_link_is_all_ones_and_a_reset)
+{
+	struct nib_device *device = nib_vfio_user_device(server);
+	uint32_t value;
+
+	config_set32(PCI_COMMAND, PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY);
+	nib_device_link(device, false);
+	ck_assert_uint_eq(config32(PCI_VENDOR_ID), UINT32_MAX);
+	ck_assert_int_eq(region_read(0, NIB_REG_MAGIC, 4, &value), 0);
+	ck_assert_uint_eq(value, UINT32_MAX);
+	ck_assert_int_eq(region_read(0, NIB_MSIX_TABLE_OFFSET, 4, &value), 0);
+	ck_assert_uint_eq(value, UINT32_MAX);
+	config_set32(PCI_COMMAND, PCI_COMMAND_MASTER);
+	nib_device_link(device, true);
+	ck_assert_uint_eq(config32(PCI_VENDOR_ID), NIB_PCI_DEVICE_ID << 16 | NIB_PCI_VENDOR_ID);
+	ck_assert_uint_eq(config32(PCI_COMMAND) & 0xffff, 0);
+	ck_assert_int_eq(region_read(0, NIB_REG_MAGIC, 4, &value), 0);
+	ck_assert_uint_eq(value, NIB_MAGIC);
+}
+END_TEST
+
 START_TEST(wrong_dma_maps_are_refused)
 {
 	int fd = file_of(1 << 20), pipes[2], two[2] = { dup(fd), dup(fd) };
@@ -1013,6 +1035,7 @@ int main(void)
 	tcase_add_test(requests, wrong_irq_sets_are_refused);
 	tcase_add_test(requests, the_device_reaches_mapped_memory);
 	tcase_add_test(requests, a_file_that_shrinks_is_memory_lost);
+	tcase_add_test(requests, a_lost_link_is_all_ones_and_a_reset);
 	tcase_add_test(requests, wrong_dma_maps_are_refused);
 	tcase_add_test(requests, unmap_takes_whole_maps);
 	tcase_add_test(requests, maps_are_limited);
