@@ -23,6 +23,9 @@
 #include "queue.h"
 #include "watchdog.h"
 
+/* As many reads of all ones in a row mean that there is nobody who answers. */
+#define NIB_GONE_READS	3u
+
 struct workqueue_struct *nib_cleanup_wq;
 
 /**
@@ -31,7 +34,13 @@ struct workqueue_struct *nib_cleanup_wq;
  */
 bool nib_device_is_gone(struct nib_device *ndev)
 {
-	return readl(ndev->regs + NIB_REG_MAGIC) == U32_MAX;
+	unsigned int i;
+
+	/* One read may fail on its way, and the link live on. */
+	for (i = 0; i < NIB_GONE_READS; i++)
+		if (readl(ndev->regs + NIB_REG_MAGIC) != U32_MAX)
+			return false;
+	return true;
 }
 
 static void nib_device_lost_work(struct work_struct *work)
@@ -152,7 +161,6 @@ static int nib_device_identify(struct nib_device *ndev)
 	ndev->num_contexts = min(nib_read(ndev, NIB_REG_NUM_CONTEXTS), NIB_MAX_CONTEXTS);
 	ndev->num_queues = min(nib_read(ndev, NIB_REG_NUM_QUEUES), NIB_MAX_QUEUES);
 	ndev->num_streams = min(nib_read(ndev, NIB_REG_NUM_STREAMS), NIB_MAX_STREAMS);
-	ndev->reset_base = nib_read(ndev, NIB_REG_RESET_COUNT);
 	nib_device_read_string(ndev, NIB_REG_CHIP_NAME, ndev->chip);
 
 	if (!ndev->window_bytes || ndev->window_bytes > ndev->hbm_bytes ||
@@ -195,6 +203,7 @@ static int nib_device_init_software(struct nib_device *ndev)
 	INIT_LIST_HEAD(&ndev->imports);
 	INIT_WORK(&ndev->lost_work, nib_device_lost_work);
 	nib_watchdog_init(ndev);
+	nib_recovery_init(ndev);
 	ida_init(&ndev->context_ids);
 	ida_init(&ndev->queue_ids);
 	ret = nib_users_init(ndev);
@@ -236,7 +245,6 @@ static int nib_device_init_software(struct nib_device *ndev)
 	might_lock(&ndev->queues_lock);
 	might_lock(&ndev->pt_lock);
 	might_lock(&ndev->host_bos_lock);
-	might_lock(&ndev->ipc.lock);
 	fs_reclaim_release(GFP_KERNEL);
 	return 0;
 }
@@ -281,6 +289,8 @@ int nib_device_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	ret = nib_device_init_hardware(ndev);
 	if (ret)
 		return ret;
+	nib_gate_init(&ndev->gate);
+	init_completion(&ndev->stopped);
 	ret = nib_notify_init(ndev);
 	if (ret)
 		return ret;
@@ -300,7 +310,9 @@ int nib_device_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if (ret)
 		return ret;
 	pci_set_master(pdev);
-	ret = nib_fw_boot(ndev);
+	ret = nib_fw_load(ndev);
+	if (!ret)
+		ret = nib_fw_boot(ndev);
 	if (ret)
 		goto err_master;
 	ret = nib_dma_init(ndev);
@@ -328,6 +340,7 @@ err_dma:
 	nib_dma_fini(ndev);
 err_halt:
 	nib_watchdog_stop(ndev);
+	nib_recovery_stop(ndev);
 	nib_fw_halt(ndev);
 err_master:
 	pci_clear_master(pdev);
@@ -362,9 +375,11 @@ static void nib_device_stop(struct nib_device *ndev)
 	drm_dev_unplug(&ndev->drm);
 	nib_sensors_stop(ndev);
 	nib_watchdog_stop(ndev);
+	nib_recovery_stop(ndev);
 	nib_fw_halt(ndev);
 	/* From here on the device writes nowhere. */
 	pci_clear_master(ndev->pdev);
+	complete_all(&ndev->stopped);
 	nib_device_detach_queues(ndev);
 }
 

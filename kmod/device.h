@@ -7,6 +7,7 @@
 #define NIB_DEVICE_H
 
 #include <linux/atomic.h>
+#include <linux/completion.h>
 #include <linux/idr.h>
 #include <linux/io.h>
 #include <linux/mutex.h>
@@ -18,12 +19,14 @@
 #include <drm/drm_print.h>
 
 #include "evict.h"
+#include "gate.h"
 #include "ipc.h"
 #include "irq.h"
 #include "limits.h"
 #include "nib_regs.h"
 #include "notify.h"
 #include "pm.h"
+#include "recovery.h"
 #include "sensors.h"
 #include "vram.h"
 
@@ -46,7 +49,6 @@ struct nib_dump;
  * @num_contexts: context ids of the device.
  * @num_queues: queue ids of the device.
  * @num_streams: stream ids of a context.
- * @reset_base: reset counter of the device when the driver bound.
  * @chip: its name.
  * @fw_version: of the running firmware.
  */
@@ -66,10 +68,10 @@ struct nib_device {
 	u32 num_contexts;
 	u32 num_queues;
 	u32 num_streams;
-	u32 reset_base;
 	char chip[33];
 	char fw_version[33];
 
+	struct nib_gate gate;
 	struct nib_ipc ipc;
 	struct nib_irq irq;
 	struct nib_pm pm;
@@ -106,10 +108,25 @@ struct nib_device {
 	struct mutex queues_lock;
 	/** @queues: every queue that has hardware. */
 	struct list_head queues;
+	/** @recovery: what is done about trouble. */
+	struct nib_recovery recovery;
+	/** @losses: how often HBM and SRAM have lost their contents; changes with the gate closed. */
+	u32 losses;
+	/** @stopped: the driver is being unbound, and the device touches no memory any more. */
+	struct completion stopped;
+	/** @fw_image: the firmware as the device loads it; see fw.c. */
+	void *fw_image;
+	/** @fw_dma: its DMA address. */
+	dma_addr_t fw_dma;
+	/** @fw_size: its size in bytes. */
+	size_t fw_size;
+
 	/** @watchdog: looks after @queues while jobs are in flight. */
 	struct delayed_work watchdog;
 	/** @watchdog_heartbeat: last value of the firmware's heartbeat. */
 	u32 watchdog_heartbeat;
+	/** @watchdog_progress: last value of the engine's progress counter. */
+	u32 watchdog_progress;
 	/** @watchdog_silent_ms: for how long the heartbeat has not moved. */
 	u32 watchdog_silent_ms;
 

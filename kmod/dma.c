@@ -169,7 +169,8 @@ int nib_dma_init(struct nib_device *ndev)
 		ret = nib_dma_create_streams(dma);
 	if (ret)
 		goto err_fini;
-	dma->queue = nib_queue_create(dma->vm, NIB_PRIORITY_REALTIME, NIB_WEIGHT_MAX);
+	dma->queue = nib_queue_create(dma->vm, NIB_PRIORITY_REALTIME, NIB_WEIGHT_MAX,
+				      NIB_QUEUE_KERNEL);
 	if (IS_ERR(dma->queue)) {
 		ret = PTR_ERR(no_free_ptr(dma->queue));
 		goto err_fini;

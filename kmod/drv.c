@@ -192,7 +192,11 @@ static void nib_query_device(struct nib_device *ndev, struct nib_device_info *in
 		.max_vms = min(NIB_FILE_VMS, ndev->num_contexts - 1),
 		.max_ring_jobs = NIB_RING_ENTRIES,
 		.priorities = nib_file_priorities(),
-		.reset_count = nib_read(ndev, NIB_REG_RESET_COUNT) - ndev->reset_base,
+		.engine_resets = nib_recovery_count(ndev, NIB_RUNG_ENGINE),
+		.fw_reboots = nib_recovery_count(ndev, NIB_RUNG_FIRMWARE),
+		.function_resets = nib_recovery_count(ndev, NIB_RUNG_FUNCTION),
+		.wedged = nib_recovery_count(ndev, NIB_RUNG_WEDGED),
+		.reset_count = nib_recovery_resets(ndev),
 	};
 	strscpy(info->chip, ndev->chip);
 	strscpy(info->fw_version, ndev->fw_version);
@@ -252,6 +256,8 @@ static int nib_ioctl_dev_query(struct drm_device *drm, void *data, struct drm_fi
 	args->size = nib_query_sizes[array_index_nospec(args->type, ARRAY_SIZE(nib_query_sizes))];
 	if (!args->pointer)
 		return 0;
+	if (args->type == NIB_QUERY_MEMORY && nib_device_lost(ndev))
+		return -ENODEV;
 	if (!drm_dev_enter(drm, &cookie))
 		return -ENODEV;
 	if (args->type == NIB_QUERY_DEVICE)
@@ -284,13 +290,18 @@ static const struct drm_ioctl_desc nib_ioctls[] = {
 	NIB_IOCTL_DEF(QUEUE_GET_STATE, queue_get_state),
 };
 
-/* On a lost device only DRM's own ioctls work on: waiting for syncobjs, closing handles. */
+/*
+ * On a lost device DRM's own ioctls work on, waiting for syncobjs and closing handles, and those that
+ * say what has become of it.
+ */
 static bool nib_ioctl_is_lost(struct file *file, unsigned int cmd)
 {
 	struct drm_file *drm_file = file->private_data;
 	unsigned int nr = DRM_IOCTL_NR(cmd);
 
 	return nr >= DRM_COMMAND_BASE && nr < DRM_COMMAND_END &&
+	       nr != DRM_COMMAND_BASE + NIB_IOCTL_DEV_QUERY &&
+	       nr != DRM_COMMAND_BASE + NIB_IOCTL_QUEUE_GET_STATE &&
 	       nib_device_lost(to_nib_device(drm_file->minor->dev));
 }
 

@@ -116,7 +116,7 @@ static void nib_dump_device(const struct nib_dump_scene *scene)
 	strscpy(device.fw_version, ndev->fw_version);
 	strscpy(device.bus, dev_name(&ndev->pdev->dev));
 	if (scene->device)
-		device.resets = nib_read(ndev, NIB_REG_RESET_COUNT) - ndev->reset_base;
+		device.resets = nib_recovery_resets(ndev);
 	nib_dump_section(scene->dump, NIB_DUMP_DEVICE, 0, &device, sizeof(device));
 }
 

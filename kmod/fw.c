@@ -11,7 +11,7 @@
 #include "device.h"
 #include "fw.h"
 
-#define NIB_FW_BOOT_TIMEOUT_MS	5000u
+#define NIB_FW_BOOT_TIMEOUT_MS	2000u
 #define NIB_FW_HALT_TIMEOUT_MS	1000u
 
 MODULE_FIRMWARE(NIB_FW_NAME);
@@ -75,12 +75,12 @@ static u32 nib_fw_wait(struct nib_device *ndev, u32 state, unsigned int timeout_
 	return now;
 }
 
-static int nib_fw_start(struct nib_device *ndev, dma_addr_t image, size_t size)
+static int nib_fw_start(struct nib_device *ndev)
 {
 	u32 state;
 
-	nib_writeq(ndev, NIB_REG_FW_ADDR, image);
-	nib_write(ndev, NIB_REG_FW_BYTES, size);
+	nib_writeq(ndev, NIB_REG_FW_ADDR, ndev->fw_dma);
+	nib_write(ndev, NIB_REG_FW_BYTES, ndev->fw_size);
 	nib_writeq(ndev, NIB_REG_CTRL_ADDR, ndev->ipc.ctrl_dma);
 	nib_write(ndev, NIB_REG_FW_COMMAND, NIB_FW_BOOT);
 
@@ -126,18 +126,17 @@ static int nib_fw_stop_old(struct nib_device *ndev)
 }
 
 /**
- * nib_fw_boot - load the firmware and start it. Paired with nib_fw_halt().
- * @ndev: device; the control page exists, vector 0 is live.
+ * nib_fw_load - find the firmware and have it ready for nib_fw_boot().
+ * @ndev: device.
  *
- * Returns 0; -ENOENT without an image; -EINVAL for a wrong one; -EIO, -ENODEV or -ENOMEM.
+ * It stays in memory as long as the driver is bound: a device that has to start again cannot wait
+ * for a file. A firmware that runs already is stopped. Returns 0; -ENOENT without an image; -EINVAL
+ * for a wrong one; -EIO, -ENOMEM.
  */
-int nib_fw_boot(struct nib_device *ndev)
+int nib_fw_load(struct nib_device *ndev)
 {
 	struct device *dev = &ndev->pdev->dev;
 	const struct firmware *fw;
-	dma_addr_t dma;
-	size_t size;
-	void *image;
 	int ret;
 
 	ret = request_firmware(&fw, NIB_FW_NAME, dev);
@@ -148,26 +147,31 @@ int nib_fw_boot(struct nib_device *ndev)
 	ret = nib_fw_check(ndev, fw);
 	if (ret)
 		goto out_release;
-	ret = nib_fw_stop_old(ndev);
-	if (ret)
-		goto out_release;
+	ndev->fw_size = fw->size;
+	ndev->fw_image = dmam_alloc_coherent(dev, fw->size, &ndev->fw_dma, GFP_KERNEL);
+	if (ndev->fw_image)
+		memcpy(ndev->fw_image, fw->data, fw->size);
+	ret = ndev->fw_image ? nib_fw_stop_old(ndev) : -ENOMEM;
+out_release:
+	release_firmware(fw);
+	return ret;
+}
 
-	size = fw->size;
-	image = dma_alloc_coherent(dev, size, &dma, GFP_KERNEL);
-	if (!image) {
-		ret = -ENOMEM;
-		goto out_release;
-	}
-	memcpy(image, fw->data, size);
-	ret = nib_fw_start(ndev, dma, size);
-	/* The device has its own copy once it is READY, and no use for it if it failed. */
-	dma_free_coherent(dev, size, image, dma);
+/**
+ * nib_fw_boot - start the firmware. Paired with nib_fw_halt().
+ * @ndev: device; the image is loaded, the control page exists, vector 0 is live.
+ *
+ * Waits for the device, allocates nothing. Returns 0, -EINVAL for a firmware whose API is not ours,
+ * -EIO or -ENODEV.
+ */
+int nib_fw_boot(struct nib_device *ndev)
+{
+	int ret = nib_fw_start(ndev);
+
 	if (!ret)
 		ret = nib_fw_read_version(ndev);
 	if (ret)
 		nib_fw_halt(ndev);
-out_release:
-	release_firmware(fw);
 	return ret;
 }
 

@@ -7,6 +7,7 @@
 
 struct nib_device;
 
+int nib_fw_load(struct nib_device *ndev);
 int nib_fw_boot(struct nib_device *ndev);
 void nib_fw_halt(struct nib_device *ndev);
 

@@ -1,24 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Admin messages: one at a time, answered in place. Every wait is bounded, and a device that does
- * not answer is lost.
+ * Admin messages. Whoever sends one waits for its answer inside the gate and holds no lock; several
+ * may be under way. A firmware that does not answer is a case for recovery: it makes the firmware
+ * answer, or starts another one, or gives the device up, and each of these ends the wait.
+ *
+ * A firmware that starts anew knows nothing. It is told of whatever is on the lists of objects; who
+ * waited for an answer about one of them then finds that it is known, or forgotten, as was asked.
  */
 #include <linux/dma-mapping.h>
 #include <linux/ktime.h>
+#include <linux/moduleparam.h>
 
 #include <drm/drm_managed.h>
 
 #include "device.h"
 #include "ipc.h"
+#include "recovery.h"
+
+static unsigned int nib_admin_ms = 500;
+module_param_named(admin_ms, nib_admin_ms, uint, 0644);
+MODULE_PARM_DESC(admin_ms, "Time without an answer of the firmware after which recovery is asked");
 
 /*
- * Firmware that is busy with a long packet answers late, but its heart beats. Without a beat for
- * the first time, or without an answer for the second, it is dead.
+ * How often a wait looks for an answer whose interrupt was lost. Each look reads a register, so that
+ * the device had its turn: what is counted is not time in which nobody ran.
  */
-#define NIB_ADMIN_SILENT_MS	10000u
-#define NIB_ADMIN_TIMEOUT_MS	30000u
-/* How often a wait looks at that. */
-#define NIB_ADMIN_POLL_MS	100u
+#define NIB_ADMIN_POLL_MS	20u
 #define NIB_PING_TIMEOUT_MS	1000u
 
 static const char *nib_admin_op_name(u16 op)
@@ -32,6 +39,7 @@ static const char *nib_admin_op_name(u16 op)
 		[NIB_ADM_QUEUE_CREATE] = "QUEUE_CREATE",
 		[NIB_ADM_QUEUE_DESTROY] = "QUEUE_DESTROY",
 		[NIB_ADM_QUEUE_RESET] = "QUEUE_RESET",
+		[NIB_ADM_JOB_CANCEL] = "JOB_CANCEL",
 	};
 
 	return op < ARRAY_SIZE(names) ? names[op] : "?";
@@ -40,12 +48,15 @@ static const char *nib_admin_op_name(u16 op)
 int nib_ipc_init(struct nib_device *ndev)
 {
 	struct nib_ipc *ipc = &ndev->ipc;
+	unsigned int i;
 	int ret;
 
+	BUILD_BUG_ON(NIB_ADMIN_SLOTS != BITS_PER_TYPE(ipc->used));
 	init_waitqueue_head(&ipc->wait);
-	ret = drmm_mutex_init(&ndev->drm, &ipc->lock);
-	if (ret)
-		return ret;
+	spin_lock_init(&ipc->lock);
+	spin_lock_init(&ipc->objects_lock);
+	for (i = 0; i < NIB_FW_KINDS; i++)
+		INIT_LIST_HEAD(&ipc->objects[i]);
 	ret = drmm_mutex_init(&ndev->drm, &ipc->ping_lock);
 	if (ret)
 		return ret;
@@ -62,55 +73,25 @@ void nib_ipc_irq(struct nib_device *ndev)
 	wake_up(&ndev->ipc.wait);
 }
 
-/* Waits for the answer; returns the status, or NIB_ADM_PENDING if there is none. */
-static u32 nib_ipc_wait(struct nib_device *ndev, struct nib_admin_msg *msg)
-{
-	u32 waited = 0, silent = 0, beat = 0, last, status;
+/* --- One message --- */
 
-	while (waited < NIB_ADMIN_TIMEOUT_MS && silent < NIB_ADMIN_SILENT_MS) {
-		if (wait_event_timeout(ndev->ipc.wait,
-				       READ_ONCE(msg->status) != NIB_ADM_PENDING ||
-				       nib_device_lost(ndev),
-				       msecs_to_jiffies(NIB_ADMIN_POLL_MS)))
-			break;
-		if (nib_device_is_gone(ndev))
-			break;
-		last = beat;
-		beat = nib_read(ndev, NIB_REG_FW_HEARTBEAT);
-		silent = beat == last ? silent + NIB_ADMIN_POLL_MS : 0;
-		waited += NIB_ADMIN_POLL_MS;
-	}
-	status = READ_ONCE(msg->status);
-	/* What the message asked for has happened before its status says so. */
-	dma_rmb();
-	return status;
-}
-
-/**
- * nib_ipc_call - send an admin message and wait for the answer.
- * @ndev: device.
- * @op: enum nib_admin_op.
- * @args: arguments.
- * @nargs: how many.
- *
- * Sleeps, for at most NIB_ADMIN_TIMEOUT_MS. Returns 0; -ENODEV or -EIO if the device is lost (or
- * is lost by not answering); -EIO if the firmware refuses, which is a bug of one of the two.
- */
-int nib_ipc_call(struct nib_device *ndev, u16 op, const u64 *args, unsigned int nargs)
+/* Takes the next slot, if nobody needs it any more, and sends. Returns its index, or -1. */
+static int nib_ipc_post(struct nib_device *ndev, u16 op, const u64 *args, unsigned int nargs)
 {
 	struct nib_ipc *ipc = &ndev->ipc;
 	struct nib_admin_msg *msg;
-	int ret, cookie;
-	u32 status;
+	unsigned int slot;
 
-	if (!drm_dev_enter(&ndev->drm, &cookie))
-		return -ENODEV;
-	mutex_lock(&ipc->lock);
-	ret = nib_device_lost(ndev);
-	if (ret)
-		goto out;
-
-	msg = &ipc->ctrl->admin[ipc->tail % NIB_ADMIN_SLOTS];
+	spin_lock(&ipc->lock);
+	slot = ipc->tail % NIB_ADMIN_SLOTS;
+	msg = &ipc->ctrl->admin[slot];
+	if (ipc->used & BIT_ULL(slot) &&
+	    (!(ipc->abandoned & BIT_ULL(slot)) || READ_ONCE(msg->status) == NIB_ADM_PENDING)) {
+		spin_unlock(&ipc->lock);
+		return -1;
+	}
+	ipc->used |= BIT_ULL(slot);
+	ipc->abandoned &= ~BIT_ULL(slot);
 	memset(msg, 0, sizeof(*msg));
 	memcpy(msg->arg, args, nargs * sizeof(*args));
 	msg->op = op;
@@ -119,29 +100,301 @@ int nib_ipc_call(struct nib_device *ndev, u16 op, const u64 *args, unsigned int 
 	/* The message, and what it points to in HBM, before the doorbell. */
 	wmb();
 	writel(ipc->tail, ndev->doorbells + NIB_DOORBELL_ADMIN);
+	spin_unlock(&ipc->lock);
+	return slot;
+}
 
-	status = nib_ipc_wait(ndev, msg);
-	if (status == NIB_ADM_OK)
-		goto out;
-	if (status != NIB_ADM_PENDING) {
-		drm_err(&ndev->drm, "firmware refused %s (%#llx, %#llx, %#llx): status %u\n",
-			nib_admin_op_name(op), msg->arg[0], msg->arg[1], msg->arg[2], status);
-		ret = -EIO;
-		goto out;
+static void nib_ipc_release(struct nib_device *ndev, unsigned int slot, bool answered)
+{
+	struct nib_ipc *ipc = &ndev->ipc;
+
+	spin_lock(&ipc->lock);
+	if (answered)
+		ipc->used &= ~BIT_ULL(slot);
+	else
+		ipc->abandoned |= BIT_ULL(slot);
+	spin_unlock(&ipc->lock);
+	/* Others may wait for a slot. */
+	wake_up_all(&ipc->wait);
+}
+
+/**
+ * struct nib_ipc_call - a message on its way.
+ * @op: enum nib_admin_op.
+ * @nargs: how many arguments.
+ * @args: arguments.
+ * @slot: of the ring, -1 while it has none.
+ * @owner: the gate is closed, by the sender.
+ */
+struct nib_ipc_call {
+	u16 op;
+	unsigned int nargs;
+	const u64 *args;
+	int slot;
+	bool owner;
+};
+
+/* Who closes the gate does not wait for us; who has closed it is not disturbed by himself. */
+static bool nib_ipc_gives_way(struct nib_device *ndev, const struct nib_ipc_call *call)
+{
+	return !call->owner && nib_gate_is_closed(&ndev->gate);
+}
+
+static u32 nib_ipc_status(struct nib_device *ndev, const struct nib_ipc_call *call)
+{
+	return call->slot < 0 ? NIB_ADM_PENDING : READ_ONCE(ndev->ipc.ctrl->admin[call->slot].status);
+}
+
+/* True if there is an answer, or will be none. Sends the message as soon as there is a slot. */
+static bool nib_ipc_done(struct nib_device *ndev, struct nib_ipc_call *call)
+{
+	if (nib_ipc_gives_way(ndev, call) || nib_device_lost(ndev))
+		return true;
+	if (call->slot < 0)
+		call->slot = nib_ipc_post(ndev, call->op, call->args, call->nargs);
+	return nib_ipc_status(ndev, call) != NIB_ADM_PENDING;
+}
+
+/* Why to wait no longer for a firmware that has not answered yet, or 0. */
+static int nib_ipc_look(struct nib_device *ndev, const struct nib_ipc_call *call, bool patient)
+{
+	int ret = nib_device_lost(ndev);
+
+	if (ret)
+		return ret;
+	if (nib_ipc_gives_way(ndev, call))
+		return -EAGAIN;
+	return nib_read(ndev, NIB_REG_FW_STATE) == NIB_FW_READY && patient ? 0 : -ETIMEDOUT;
+}
+
+/*
+ * Sends a message and waits for the answer. Returns 0; -EAGAIN if the gate is being closed; -ENODEV
+ * or -EIO if the device is lost; -EPROTO if the firmware refuses; -ETIMEDOUT after @ms of silence,
+ * or at once if the firmware has stopped. With @ms 0 silence only calls for recovery.
+ */
+static int nib_ipc_transact(struct nib_device *ndev, struct nib_ipc_call *call, unsigned int ms)
+{
+	unsigned int silent = 0;
+	u32 status;
+	int ret = 0;
+
+	call->slot = -1;
+	for (;;) {
+		wait_event_timeout(ndev->ipc.wait, nib_ipc_done(ndev, call),
+				   msecs_to_jiffies(NIB_ADMIN_POLL_MS));
+		status = nib_ipc_status(ndev, call);
+		if (status != NIB_ADM_PENDING)
+			break;
+		silent += NIB_ADMIN_POLL_MS;
+		ret = nib_ipc_look(ndev, call, silent < (ms ?: nib_admin_ms));
+		if (ret == -ETIMEDOUT && !ms && !drm_dev_is_unplugged(&ndev->drm)) {
+			nib_recovery_request(ndev, NIB_RUNG_ENGINE, NULL, "no answer");
+			silent = 0;
+			continue;
+		}
+		if (ret)
+			goto out;
 	}
-	if (!nib_device_lost(ndev)) {
-		drm_err(&ndev->drm, "no answer to %s\n", nib_admin_op_name(op));
-		if (nib_device_is_gone(ndev))
-			nib_device_lose(ndev, -ENODEV, "it no longer answers reads");
-		else
-			nib_device_lose(ndev, -EIO, "its firmware does not answer");
+	/* What the message asked for has happened before its status says so. */
+	dma_rmb();
+	if (status != NIB_ADM_OK) {
+		drm_err(&ndev->drm, "firmware refused %s (%#llx, %#llx): status %u\n",
+			nib_admin_op_name(call->op), call->args[0], call->args[1], status);
+		ret = -EPROTO;
+	} else {
+		ret = 0;
 	}
-	ret = nib_device_lost(ndev);
 out:
-	mutex_unlock(&ipc->lock);
-	drm_dev_exit(cookie);
+	if (call->slot >= 0)
+		nib_ipc_release(ndev, call->slot, status != NIB_ADM_PENDING);
 	return ret;
 }
+
+/* --- What the firmware knows --- */
+
+/* Brings about that the firmware knows of an object, or does not. */
+static int nib_ipc_settle(struct nib_device *ndev, struct nib_fw_object *object, bool known, u16 op,
+			  const u64 *args, unsigned int nargs)
+{
+	struct nib_ipc_call call = { .op = op, .args = args, .nargs = nargs };
+	struct nib_gate *gate = &ndev->gate;
+	int ret, cookie;
+
+	do {
+		/* Also for the sake of who has just restored the object and may be looking at it. */
+		nib_gate_enter(gate);
+		ret = nib_device_lost(ndev);
+		if (!ret && (object->generation == gate->generation) != known) {
+			if (drm_dev_enter(&ndev->drm, &cookie)) {
+				ret = nib_ipc_transact(ndev, &call, 0);
+				drm_dev_exit(cookie);
+			} else {
+				ret = -ENODEV;
+			}
+			if (!ret)
+				object->generation = known ? gate->generation : 0;
+		}
+		nib_gate_leave(gate);
+	} while (ret == -EAGAIN);
+	/* Silence where nobody can help any more: the driver is being unbound. */
+	if (ret == -ETIMEDOUT)
+		return -ENODEV;
+	return ret == -EPROTO ? -EIO : ret;
+}
+
+static void nib_ipc_unlist(struct nib_device *ndev, struct nib_fw_object *object)
+{
+	spin_lock(&ndev->ipc.objects_lock);
+	list_del_init(&object->link);
+	spin_unlock(&ndev->ipc.objects_lock);
+}
+
+/**
+ * nib_ipc_create - tell the firmware of an object, now and whenever it starts anew.
+ * @ndev: device.
+ * @object: with @kind and @restore set, else zeroed.
+ * @op: enum nib_admin_op.
+ * @args: of the message.
+ * @nargs: how many.
+ *
+ * Sleeps. Paired with nib_ipc_destroy(). Returns 0; -ENODEV or -EIO, with nothing done, if the
+ * device is lost; -EIO if the firmware refuses, which is a bug of one of the two.
+ */
+int nib_ipc_create(struct nib_device *ndev, struct nib_fw_object *object, u16 op, const u64 *args,
+		   unsigned int nargs)
+{
+	int ret;
+
+	spin_lock(&ndev->ipc.objects_lock);
+	list_add_tail(&object->link, &ndev->ipc.objects[object->kind]);
+	spin_unlock(&ndev->ipc.objects_lock);
+	ret = nib_ipc_settle(ndev, object, true, op, args, nargs);
+	if (!ret)
+		return 0;
+	nib_ipc_unlist(ndev, object);
+	/* Somebody may have it in hand just now. */
+	nib_gate_enter(&ndev->gate);
+	nib_gate_leave(&ndev->gate);
+	return ret;
+}
+
+/**
+ * nib_ipc_destroy - make the firmware forget an object.
+ * @ndev: device.
+ * @object: object.
+ * @op: enum nib_admin_op.
+ * @args: of the message.
+ * @nargs: how many.
+ *
+ * Sleeps. When it returns the firmware does not know the object, or there is no firmware that can
+ * touch memory any more. Returns as nib_ipc_create().
+ */
+int nib_ipc_destroy(struct nib_device *ndev, struct nib_fw_object *object, u16 op, const u64 *args,
+		    unsigned int nargs)
+{
+	nib_ipc_unlist(ndev, object);
+	return nib_ipc_settle(ndev, object, false, op, args, nargs);
+}
+
+/**
+ * nib_ipc_try - send a message about an object, if the firmware knows it, and do not insist.
+ * @ndev: device.
+ * @object: object, or NULL.
+ * @ms: silence after which to give up.
+ * @op: enum nib_admin_op.
+ * @args: of the message.
+ * @nargs: how many.
+ *
+ * For recovery. Between drm_dev_enter() and drm_dev_exit(). Returns 0, also if the object is not
+ * known; -ETIMEDOUT; -ENODEV, -EIO, -EPROTO.
+ */
+int nib_ipc_try(struct nib_device *ndev, const struct nib_fw_object *object, unsigned int ms, u16 op,
+		const u64 *args, unsigned int nargs)
+{
+	struct nib_ipc_call call = { .op = op, .args = args, .nargs = nargs };
+	struct nib_gate *gate = &ndev->gate;
+	int ret;
+
+	do {
+		nib_gate_enter(gate);
+		ret = nib_device_lost(ndev);
+		if (!ret && (!object || object->generation == gate->generation))
+			ret = nib_ipc_transact(ndev, &call, ms);
+		nib_gate_leave(gate);
+	} while (ret == -EAGAIN);
+	return ret;
+}
+
+/**
+ * nib_ipc_tell - send a message to a firmware that one has for oneself.
+ * @ndev: device, whose gate the caller has closed.
+ * @op: enum nib_admin_op.
+ * @args: of the message.
+ * @nargs: how many.
+ *
+ * Returns 0, -ETIMEDOUT, -ENODEV, -EIO, -EPROTO.
+ */
+int nib_ipc_tell(struct nib_device *ndev, u16 op, const u64 *args, unsigned int nargs)
+{
+	struct nib_ipc_call call = { .op = op, .args = args, .nargs = nargs, .owner = true };
+
+	return nib_ipc_transact(ndev, &call, nib_admin_ms ?: 1);
+}
+
+/* The next object of a kind that was not looked at in this generation; those move to the end. */
+static struct nib_fw_object *nib_ipc_next(struct nib_device *ndev, enum nib_fw_kind kind)
+{
+	struct list_head *list = &ndev->ipc.objects[kind];
+	struct nib_fw_object *object;
+
+	spin_lock(&ndev->ipc.objects_lock);
+	object = list_first_entry_or_null(list, struct nib_fw_object, link);
+	if (object && object->visited == ndev->gate.generation) {
+		object = NULL;
+	} else if (object) {
+		object->visited = ndev->gate.generation;
+		list_move_tail(&object->link, list);
+	}
+	spin_unlock(&ndev->ipc.objects_lock);
+	return object;
+}
+
+/**
+ * nib_ipc_restore - tell a firmware that has just booted what there is.
+ * @ndev: device, whose gate the caller has closed.
+ * @lost: the memories of the device have lost their contents.
+ *
+ * Allocates nothing. Returns 0 or -errno.
+ */
+int nib_ipc_restore(struct nib_device *ndev, bool lost)
+{
+	struct nib_fw_object *object;
+	unsigned int kind;
+	int ret = 0;
+
+	for (kind = 0; kind < NIB_FW_KINDS && !ret; kind++)
+		while (!ret && (object = nib_ipc_next(ndev, kind)))
+			ret = object->restore(ndev, object, lost);
+	return ret;
+}
+
+/* The firmware has stopped, and the gate is closed: a new one starts with empty rings. */
+void nib_ipc_reset(struct nib_device *ndev)
+{
+	struct nib_ipc *ipc = &ndev->ipc;
+
+	spin_lock(&ipc->lock);
+	ipc->tail = 0;
+	ipc->used = 0;
+	ipc->abandoned = 0;
+	memset(ipc->ctrl->admin, 0, sizeof(ipc->ctrl->admin));
+	spin_unlock(&ipc->lock);
+	nib_irq_reset(ndev);
+	/* Skips 0: no object is known to a firmware that never was. */
+	ndev->gate.generation = ndev->gate.generation + 1 ?: 1;
+}
+
+/* --- Pings --- */
 
 /**
  * nib_ipc_ping - one bare round trip: doorbell, device, interrupt, this process.

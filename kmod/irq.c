@@ -7,6 +7,7 @@
 
 #include "device.h"
 #include "irq.h"
+#include "notify.h"
 #include "queue.h"
 
 static void nib_irq_event(struct nib_device *ndev, const struct nib_event *slot)
@@ -21,7 +22,7 @@ static void nib_irq_event(struct nib_device *ndev, const struct nib_event *slot)
 		drm_dbg(&ndev->drm, "queue %u faulted: status %u at %#llx\n", id, value, addr);
 		break;
 	case NIB_EVENT_RESET:
-		dev_info_ratelimited(&ndev->pdev->dev, "device was reset (%u)\n", value);
+		drm_dbg(&ndev->drm, "reset of kind %u\n", value);
 		break;
 	case NIB_EVENT_ECC:
 		nib_notify_ecc(ndev, value, addr);
@@ -36,23 +37,40 @@ static void nib_irq_event(struct nib_device *ndev, const struct nib_event *slot)
 }
 
 /* Reads new events; at most one round of the ring, whatever the device writes meanwhile. */
-static void nib_irq_events(struct nib_device *ndev)
+void nib_irq_events(struct nib_device *ndev)
 {
 	struct nib_irq *irq = &ndev->irq;
-	u32 head = READ_ONCE(ndev->ipc.ctrl->event_head), n;
+	unsigned long flags;
+	u32 head, n;
 
+	spin_lock_irqsave(&irq->lock, flags);
+	head = READ_ONCE(ndev->ipc.ctrl->event_head);
 	if (head - irq->events > NIB_EVENTS)
 		irq->events = head - NIB_EVENTS;
 	for (n = 0; n < NIB_EVENTS && irq->events != head; n++) {
 		const struct nib_event *slot = &ndev->ipc.ctrl->events[irq->events % NIB_EVENTS];
 
 		if (READ_ONCE(slot->seq) != irq->events + 1)
-			return;
+			break;
 		/* The slot's contents after its seq. */
 		dma_rmb();
 		nib_irq_event(ndev, slot);
 		irq->events++;
 	}
+	spin_unlock_irqrestore(&irq->lock, flags);
+}
+
+/* The firmware has stopped, and the next one counts its events from 0. */
+void nib_irq_reset(struct nib_device *ndev)
+{
+	struct nib_irq *irq = &ndev->irq;
+
+	nib_irq_events(ndev);
+	spin_lock_irq(&irq->lock);
+	memset(ndev->ipc.ctrl->events, 0, sizeof(ndev->ipc.ctrl->events));
+	ndev->ipc.ctrl->event_head = 0;
+	irq->events = 0;
+	spin_unlock_irq(&irq->lock);
 }
 
 static irqreturn_t nib_irq_admin(int number, void *data)
@@ -94,6 +112,7 @@ int nib_irq_init(struct nib_device *ndev)
 	if (ret < 0)
 		return ret;
 	irq->count = ret;
+	spin_lock_init(&irq->lock);
 	ret = devm_add_action_or_reset(dev, nib_irq_free_vectors, ndev->pdev);
 	if (ret)
 		return ret;

@@ -29,16 +29,20 @@ struct nib_vector {
 /**
  * struct nib_irq - interrupts of a device.
  * @count: vectors, vector 0 included.
- * @events: events read so far; only vector 0 touches it.
+ * @lock: protects @events; taken in interrupts.
+ * @events: events read since the firmware booted.
  * @vectors: vectors 1 .. @count - 1 at their index.
  */
 struct nib_irq {
 	unsigned int count;
+	spinlock_t lock;	/* see above */
 	u32 events;
 	struct nib_vector vectors[NIB_MSIX_VECTORS];
 };
 
 int nib_irq_init(struct nib_device *ndev);
+void nib_irq_events(struct nib_device *ndev);
+void nib_irq_reset(struct nib_device *ndev);
 void nib_irq_add_queue(struct nib_device *ndev, struct nib_queue *queue);
 void nib_irq_remove_queue(struct nib_device *ndev, struct nib_queue *queue);
 

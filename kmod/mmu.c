@@ -17,6 +17,7 @@
  * struct nib_pt - one table.
  * @range: where it is in HBM.
  * @live: entries that are not empty: valid or NIB_PTE_HELD.
+ * @losses: nib_device.losses when it was cleared in HBM; while not in use.
  * @entry: what it holds.
  * @child: the tables behind the entries; NULL for level 0.
  * @link: in a pool, while not in use.
@@ -24,6 +25,7 @@
 struct nib_pt {
 	struct nib_vram_range range;
 	unsigned int live;
+	u32 losses;
 	u64 *entry;
 	struct nib_pt **child;
 	struct list_head link;
@@ -47,6 +49,12 @@ static void nib_pt_free(struct nib_pt *pt, struct nib_device *ndev)
 	kfree(pt);
 }
 
+static void nib_pt_clear(struct nib_pt *pt, struct nib_device *ndev)
+{
+	pt->losses = READ_ONCE(ndev->losses);
+	memset_io(nib_hbm_window(ndev, pt->range.offset), 0, NIB_PAGE_4K);
+}
+
 static struct nib_pt *nib_pt_alloc(struct nib_device *ndev, bool directory)
 {
 	struct nib_pt *pt = kzalloc_obj(*pt);
@@ -67,7 +75,7 @@ static struct nib_pt *nib_pt_alloc(struct nib_device *ndev, bool directory)
 		nib_pt_free(pt, ndev);
 		return ERR_PTR(-ENODEV);
 	}
-	memset_io(nib_hbm_window(ndev, pt->range.offset), 0, NIB_PAGE_4K);
+	nib_pt_clear(pt, ndev);
 	drm_dev_exit(cookie);
 	return pt;
 
@@ -226,6 +234,9 @@ static struct nib_pt *nib_mmu_table(struct nib_mmu *mmu, struct nib_pt_pool *poo
 		child = nib_pt_pool_take(at == 1 ? &pool->leaves : &pool->directories);
 		if (drm_WARN_ON(&mmu->ndev->drm, !child))
 			return NULL;
+		/* It was empty when it was set aside, but HBM may have been reset since. */
+		if (child->losses != READ_ONCE(mmu->ndev->losses))
+			nib_pt_clear(child, mmu->ndev);
 		if (pt->entry[i])
 			nib_pt_fill_from_block(mmu, child, pt->entry[i]);
 		/* The device may walk there as soon as the entry is written. */
@@ -387,6 +398,38 @@ void nib_mmu_flush(struct nib_mmu *mmu)
 
 /* --- Life --- */
 
+static void nib_pt_write_all(struct nib_pt *pt, struct nib_device *ndev)
+{
+	unsigned int i;
+
+	memcpy_toio(nib_hbm_window(ndev, pt->range.offset), pt->entry, NIB_PAGE_4K);
+	pt->losses = ndev->losses;
+	/* At most NIB_PT_LEVELS deep. */
+	for (i = 0; pt->child && i < NIB_PT_ENTRIES; i++)
+		if (pt->child[i])
+			nib_pt_write_all(pt->child[i], ndev);
+}
+
+/* A firmware that has just booted is told of the context; HBM may have to be written again. */
+static int nib_mmu_restore(struct nib_device *ndev, struct nib_fw_object *object, bool lost)
+{
+	struct nib_mmu *mmu = container_of(object, struct nib_mmu, object);
+	int ret;
+
+	if (lost) {
+		mutex_lock(&ndev->pt_lock);
+		nib_pt_write_all(mmu->root, ndev);
+		/* Before the device is told where it is. */
+		wmb();
+		mutex_unlock(&ndev->pt_lock);
+	}
+	ret = nib_ipc_tell(ndev, NIB_ADM_CTX_CREATE,
+			   NIB_IPC_ARGS(mmu->context, mmu->root->range.offset));
+	if (!ret)
+		object->generation = ndev->gate.generation;
+	return ret;
+}
+
 /* Paired with nib_mmu_fini(). */
 int nib_mmu_init(struct nib_mmu *mmu, struct nib_device *ndev, u32 context)
 {
@@ -395,10 +438,15 @@ int nib_mmu_init(struct nib_mmu *mmu, struct nib_device *ndev, u32 context)
 	mmu->ndev = ndev;
 	mmu->context = context;
 	mmu->stale = false;
+	mmu->object = (struct nib_fw_object){
+		.kind = NIB_FW_KIND_CONTEXT,
+		.restore = nib_mmu_restore,
+	};
 	mmu->root = nib_pt_alloc(ndev, true);
 	if (IS_ERR(mmu->root))
 		return PTR_ERR(mmu->root);
-	ret = NIB_IPC_CALL(ndev, NIB_ADM_CTX_CREATE, context, mmu->root->range.offset);
+	ret = nib_ipc_create(ndev, &mmu->object, NIB_ADM_CTX_CREATE,
+			     NIB_IPC_ARGS(context, mmu->root->range.offset));
 	if (ret)
 		nib_pt_free(mmu->root, ndev);
 	return ret;
@@ -418,6 +466,6 @@ static void nib_pt_free_all(struct nib_pt *pt, struct nib_device *ndev)
 /* The context must have no queues or streams any more. */
 void nib_mmu_fini(struct nib_mmu *mmu)
 {
-	NIB_IPC_CALL(mmu->ndev, NIB_ADM_CTX_DESTROY, mmu->context);
+	nib_ipc_destroy(mmu->ndev, &mmu->object, NIB_ADM_CTX_DESTROY, NIB_IPC_ARGS(mmu->context));
 	nib_pt_free_all(mmu->root, mmu->ndev);
 }

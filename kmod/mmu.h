@@ -13,6 +13,7 @@
 #include <linux/list.h>
 #include <linux/types.h>
 
+#include "ipc.h"
 #include "nib_regs.h"
 
 struct nib_device;
@@ -28,6 +29,7 @@ struct nib_pt;
  * struct nib_mmu - page table of a context.
  * @ndev: device.
  * @context: its id.
+ * @object: what the firmware knows of it.
  * @root: table of the highest level.
  * @stale: entries that a TLB may hold were changed since the last nib_mmu_flush().
  *
@@ -36,6 +38,7 @@ struct nib_pt;
 struct nib_mmu {
 	struct nib_device *ndev;
 	u32 context;
+	struct nib_fw_object object;
 	struct nib_pt *root;
 	bool stale;
 };

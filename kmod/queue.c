@@ -3,10 +3,10 @@
  * Queues: ring, completions, death. Nothing here allocates once a run is submitted: a run is up to
  * 512 bytes of arguments, one ring entry and a doorbell.
  *
- * When a run faults, or the watchdog finds the queue stuck, the queue is dead: nothing more is
- * given to the device, and a reset of the queue makes the device drop what it has. Fences are
- * signalled only once the device has reported their run or confirmed the reset, since until then it
- * may still write.
+ * When a run faults, or is found stuck, the queue is dead: nothing more is given to the device, and
+ * recovery makes the device drop what it has. Fences are signalled only once the device has reported
+ * their run or is known to have stopped, since until then it may still write. What a queue lives
+ * through when the device does not go on as it was is in queue_recover.c.
  */
 #include <linux/dma-mapping.h>
 #include <linux/slab.h>
@@ -15,8 +15,9 @@
 #include "device.h"
 #include "dma.h"
 #include "drv.h"
-#include "dump.h"
+#include "notify.h"
 #include "queue.h"
+#include "recovery.h"
 #include "stream.h"
 #include "trace.h"
 #include "vm.h"
@@ -55,93 +56,155 @@ static int nib_done_error(u32 status)
 	}
 }
 
-/*
- * The run at the head ends with @error and takes the queue with it. Nothing more is given to the
- * device; kill_work makes it drop what it has.
- */
-static void nib_queue_die_locked(struct nib_queue *queue, int error, const char *why)
+/* Nothing more is given to the device; recovery makes it drop what it has. */
+void nib_queue_die_locked(struct nib_queue *queue, u32 state, const char *why)
 {
 	lockdep_assert_held(&queue->timeline->lock);
 
-	queue->state |= NIB_QUEUE_STATE_GUILTY | NIB_QUEUE_STATE_BANNED;
-	queue->culprit_error = error;
-	queue->dump_why = why;
+	queue->state |= state;
+	if (queue->dead)
+		return;
 	queue->dead = -ECANCELED;
-	nib_notify_reset(queue->ndev, NIB_RUNG_QUEUE, queue->hw_id);
-	/* A queue dies once, so the work is not pending yet. */
-	nib_queue_get(queue);
-	queue_work(queue->ndev->recovery_wq, &queue->kill_work);
+	queue->incident = true;
+	queue->why = why;
+	nib_recovery_request(queue->ndev, NIB_RUNG_QUEUE, queue, why);
 }
 
-/* Takes the core dump that is due, and lets fences be signalled again. */
-static void nib_queue_dump(struct nib_queue *queue)
+/*
+ * The device wrote what no device should into a completion. Only this queue has to do with it, and
+ * it cannot be told what else of it is wrong.
+ */
+static void nib_queue_distrust_locked(struct nib_queue *queue, const struct nib_completion *done)
 {
-	const char *why = READ_ONCE(queue->dump_why);
+	lockdep_assert_held(&queue->timeline->lock);
 
-	lockdep_assert_held(&queue->hw_lock);
-
-	if (!why)
+	if (queue->corrupt)
 		return;
-	nib_dump_capture(queue->ndev, queue, why);
-	spin_lock_irq(&queue->timeline->lock);
-	queue->dump_why = NULL;
-	spin_unlock_irq(&queue->timeline->lock);
+	queue->corrupt = true;
+	drm_err_ratelimited(&queue->ndev->drm,
+			    "queue %u: bad completion: phase %u, status %u, seqno %llu\n",
+			    queue->hw_id, READ_ONCE(done->phase), READ_ONCE(done->status),
+			    READ_ONCE(done->seqno));
+	queue->culprit_error = -EIO;
+	nib_queue_die_locked(queue, NIB_QUEUE_STATE_INNOCENT | NIB_QUEUE_STATE_BANNED,
+			     "a completion is corrupt");
+}
+
+/* A run of a queue that lives has faulted. Its completion is read again after the core dump. */
+static void nib_queue_fault_locked(struct nib_queue *queue, const struct nib_completion *done)
+{
+	struct nib_device *ndev = queue->ndev;
+
+	lockdep_assert_held(&queue->timeline->lock);
+
+	queue->fault_status = READ_ONCE(done->status);
+	queue->fault_packet = READ_ONCE(done->packet);
+	queue->fault_va = READ_ONCE(done->fault_va);
+	nib_notify_fault(ndev, queue->hw_id, queue->fault_status, queue->fault_va);
+	if (queue->flags & NIB_QUEUE_KEEP_GOING) {
+		queue->state |= NIB_QUEUE_STATE_GUILTY;
+		queue->faulted = true;
+		queue->incident = true;
+		queue->why = "a job faulted";
+		nib_recovery_request(ndev, NIB_RUNG_JOB, queue, queue->why);
+	} else {
+		queue->culprit_error = nib_done_error(queue->fault_status);
+		nib_queue_die_locked(queue, NIB_QUEUE_STATE_GUILTY | NIB_QUEUE_STATE_BANNED,
+				     "a job faulted");
+	}
+}
+
+/* What the fence of a run says whose completion is sound and was not seen before the core dump. */
+static int nib_queue_judge_locked(struct nib_queue *queue, u32 status)
+{
+	bool hung = queue->hung;
+
+	lockdep_assert_held(&queue->timeline->lock);
+
+	queue->hung = false;
+	queue->faulted = false;
+	if (status == NIB_DONE_OK) {
+		queue->strikes = 0;
+		return 0;
+	}
+	if (status >= NIB_DONE_FAULT_READ)
+		return nib_done_error(status);
+	/* Another one's reset, or its own job's after all. The device waits to be told to go on. */
+	if (!hung) {
+		queue->state |= NIB_QUEUE_STATE_INNOCENT;
+		nib_recovery_request(queue->ndev, NIB_RUNG_JOB, queue, "reset");
+	}
+	return -EIO;
+}
+
+static bool nib_done_is_valid(u32 status)
+{
+	return (status >= NIB_DONE_OK && status <= NIB_DONE_RESET) ||
+	       (status >= NIB_DONE_FAULT_READ && status <= NIB_DONE_FAULT_ECC);
 }
 
 /* Reads one completion if there is a new one, and signals its fence. */
 static bool nib_queue_complete_locked(struct nib_queue *queue)
 {
-	u32 slot = queue->head % NIB_RING_ENTRIES;
+	u32 slot = queue->head % NIB_RING_ENTRIES, expected = queue->head / NIB_RING_ENTRIES + 1;
 	const struct nib_completion *done =
 		queue->ring + NIB_RING_DONE(NIB_RING_ENTRIES) + slot * sizeof(*done);
 	struct nib_fence *fence = queue->inflight[slot];
-	u32 status;
+	u32 phase = READ_ONCE(done->phase), status;
 	int error;
 
 	lockdep_assert_held(&queue->timeline->lock);
 
-	if (queue->dump_why || READ_ONCE(done->phase) != (u32)(queue->head / NIB_RING_ENTRIES + 1))
+	/* Older ones are of runs that have ended, perhaps without a word of the device. */
+	if ((s32)(phase - expected) < 0 || queue->corrupt || queue->incident || queue->redo)
 		return false;
 	/* The record was written before its phase. */
 	dma_rmb();
 	status = READ_ONCE(done->status);
-	error = nib_done_error(status);
-	if (READ_ONCE(done->seqno) != fence->base.seqno) {
-		drm_err_ratelimited(&queue->ndev->drm, "queue %u: completion %llu for fence %llu\n",
-				    queue->hw_id, READ_ONCE(done->seqno), fence->base.seqno);
-		status = NIB_DONE_NONE;
-		error = -EIO;
+	if (phase != expected || READ_ONCE(done->seqno) != fence->base.seqno ||
+	    !nib_done_is_valid(status)) {
+		nib_queue_distrust_locked(queue, done);
+		return false;
 	}
-	if (error && status != NIB_DONE_RESET && !queue->dead) {
-		queue->fault_status = status;
-		queue->fault_packet = READ_ONCE(done->packet);
-		queue->fault_va = READ_ONCE(done->fault_va);
-		if (status >= NIB_DONE_FAULT_READ)
-			nib_notify_fault(queue->ndev, queue->hw_id, status, queue->fault_va);
-		nib_queue_die_locked(queue, error, "a job faulted");
-		/* It is read again when the queue was reset. */
+	if (status >= NIB_DONE_FAULT_READ && !queue->dead && !queue->faulted) {
+		nib_queue_fault_locked(queue, done);
+		return false;
+	}
+	if (status != NIB_DONE_OK && queue->flags & NIB_QUEUE_KERNEL && !queue->dead) {
+		queue->redo = true;
+		nib_recovery_request(queue->ndev, NIB_RUNG_JOB, queue, "reset");
 		return false;
 	}
 	queue->usage.cycles += READ_ONCE(done->cycles);
-
-	if (status == NIB_DONE_RESET) {
-		queue->state |= NIB_QUEUE_STATE_INNOCENT;
-	} else if (queue->dead) {
+	if (queue->dead) {
 		/* Whatever the device did with it after the queue died, it is void. */
 		error = queue->culprit_error ?: queue->dead;
 		queue->culprit_error = 0;
+	} else {
+		error = nib_queue_judge_locked(queue, status);
 	}
 	trace_nib_job_done(queue, fence->base.seqno, error, done);
+	nib_queue_end_head_locked(queue, error);
+	return true;
+}
+
+/* Ends the oldest run in flight, of which the device has reported the end or cannot any more. */
+void nib_queue_end_head_locked(struct nib_queue *queue, int error)
+{
+	u32 slot = queue->head % NIB_RING_ENTRIES;
+	struct nib_fence *fence = queue->inflight[slot];
+
+	lockdep_assert_held(&queue->timeline->lock);
+
 	queue->inflight[slot] = NULL;
 	queue->head++;
 	nib_fence_signal_locked(fence, error);
 	dma_fence_put(&fence->base);
-	return true;
 }
 
 /**
  * nib_queue_process - look for completions.
- * @queue: queue that someone keeps attached: it is on a list, or hw_lock is held.
+ * @queue: queue that someone keeps attached: it is on a list, or its owner is at it.
  *
  * In interrupts, and from wherever one might have been lost.
  */
@@ -156,54 +219,23 @@ void nib_queue_process(struct nib_queue *queue)
 }
 
 /* Signals what is in flight though the device never reported it. It must have stopped by now. */
+void nib_queue_drop_inflight_locked(struct nib_queue *queue, int error)
+{
+	lockdep_assert_held(&queue->timeline->lock);
+
+	queue->dead = queue->dead ?: error;
+	while (queue->head != queue->tail) {
+		nib_queue_end_head_locked(queue, queue->culprit_error ?: error);
+		queue->culprit_error = 0;
+	}
+}
+
 static void nib_queue_drop_inflight(struct nib_queue *queue, int error)
 {
 	unsigned long flags;
 
 	spin_lock_irqsave(&queue->timeline->lock, flags);
-	if (!queue->dead)
-		queue->dead = error;
-	while (queue->head != queue->tail) {
-		u32 slot = queue->head % NIB_RING_ENTRIES;
-		struct nib_fence *fence = queue->inflight[slot];
-
-		queue->inflight[slot] = NULL;
-		queue->head++;
-		nib_fence_signal_locked(fence, queue->culprit_error ?: error);
-		queue->culprit_error = 0;
-		dma_fence_put(&fence->base);
-	}
-	spin_unlock_irqrestore(&queue->timeline->lock, flags);
-}
-
-static void nib_queue_kill_work(struct work_struct *work)
-{
-	struct nib_queue *queue = container_of(work, struct nib_queue, kill_work);
-	bool cookie = dma_fence_begin_signalling();
-	int ret;
-
-	mutex_lock(&queue->hw_lock);
-	if (queue->attached) {
-		nib_queue_dump(queue);
-		ret = NIB_IPC_CALL(queue->ndev, NIB_ADM_QUEUE_RESET, queue->hw_id);
-		nib_queue_process(queue);
-		nib_queue_drop_inflight(queue, ret ?: -ECANCELED);
-	}
-	mutex_unlock(&queue->hw_lock);
-	dma_fence_end_signalling(cookie);
-	nib_queue_put(&queue);
-}
-
-/* The watchdog's verdict: the run on the device is stuck. */
-void nib_queue_hang(struct nib_queue *queue)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&queue->timeline->lock, flags);
-	if (!queue->dead) {
-		queue->fault_status = NIB_DONE_CANCELLED;
-		nib_queue_die_locked(queue, -EIO, "a job hung");
-	}
+	nib_queue_drop_inflight_locked(queue, error);
 	spin_unlock_irqrestore(&queue->timeline->lock, flags);
 }
 
@@ -212,6 +244,28 @@ void nib_queue_abandon(struct nib_queue *queue, int error)
 {
 	nib_queue_process(queue);
 	nib_queue_drop_inflight(queue, error);
+}
+
+/* Tells the device how far the ring is filled. Where nobody listens, nib_gate_open() does it. */
+static void nib_queue_ring_locked(struct nib_queue *queue)
+{
+	struct nib_device *ndev = queue->ndev;
+
+	if (nib_gate_is_closed(&ndev->gate))
+		return;
+	/* The entry, and what users wrote through the window, before the doorbell. */
+	wmb();
+	writel(lower_32_bits(queue->tail),
+	       ndev->doorbells + NIB_DOORBELL_QUEUE(queue->hw_id));
+}
+
+/* Once more, for a device that may have missed it. Does no harm to one that has not. */
+void nib_queue_ring(struct nib_queue *queue)
+{
+	spin_lock_irq(&queue->timeline->lock);
+	if (queue->attached && queue->head != queue->tail)
+		nib_queue_ring_locked(queue);
+	spin_unlock_irq(&queue->timeline->lock);
 }
 
 static void nib_queue_write_entry(struct nib_queue *queue, struct nib_run *run)
@@ -258,10 +312,7 @@ static struct dma_fence *nib_queue_run_job(struct drm_sched_job *job)
 		queue->streams[queue->tail % NIB_RING_ENTRIES] = run->stream;
 		queue->tail++;
 		trace_nib_job_run(run, queue->tail);
-		/* The entry, and what users wrote through the window, before the doorbell. */
-		wmb();
-		writel(lower_32_bits(queue->tail),
-		       ndev->doorbells + NIB_DOORBELL_QUEUE(queue->hw_id));
+		nib_queue_ring_locked(queue);
 	}
 	spin_unlock_irqrestore(&queue->timeline->lock, flags);
 	if (!error)
@@ -341,7 +392,6 @@ static void nib_queue_release_work(struct work_struct *work)
 	nib_queue_detach(queue, -ECANCELED);
 	drm_sched_entity_destroy(&queue->entity);
 	drm_sched_fini(&queue->sched);
-	mutex_destroy(&queue->hw_lock);
 	nib_user_uncharge(queue->vm->user, NIB_LIMIT_QUEUES);
 	nib_vm_put(&queue->vm);
 	nib_timeline_put(&queue->timeline);
@@ -363,6 +413,28 @@ void nib_queue_put(struct nib_queue **queue)
 	*queue = NULL;
 }
 
+/* Takes the queue off the lists that look at it, and lets go of its ring. */
+static void nib_queue_strip(struct nib_queue *queue)
+{
+	struct nib_device *ndev = queue->ndev;
+
+	nib_irq_remove_queue(ndev, queue);
+	mutex_lock(&ndev->queues_lock);
+	list_del_init(&queue->link);
+	mutex_unlock(&ndev->queues_lock);
+	/* The device has stopped, but perhaps not without having its say. */
+	nib_queue_process(queue);
+	nib_queue_drop_inflight(queue, nib_device_lost(ndev) ?: queue->dead ?: -EIO);
+	nib_queue_get_usage(queue, NULL);
+
+	spin_lock_irq(&queue->timeline->lock);
+	queue->attached = false;
+	spin_unlock_irq(&queue->timeline->lock);
+	dma_free_coherent(&ndev->pdev->dev, NIB_RING_BYTES(NIB_RING_ENTRIES), queue->ring,
+			  queue->ring_dma);
+	queue->ring = NULL;
+}
+
 /* Gives the queue hardware. Paired with nib_queue_detach(). */
 static int nib_queue_attach(struct nib_queue *queue)
 {
@@ -374,20 +446,20 @@ static int nib_queue_attach(struct nib_queue *queue)
 	if (!queue->ring)
 		return -ENOMEM;
 	queue->vector = 1 + queue->hw_id % (ndev->irq.count - 1);
-	ret = NIB_IPC_CALL(ndev, NIB_ADM_QUEUE_CREATE, queue->hw_id, queue->vm->context,
-			   queue->ring_dma, NIB_RING_ENTRIES,
-			   queue->priority | queue->weight << 8 | queue->vector << 24);
-	if (ret) {
-		dma_free_coherent(&ndev->pdev->dev, NIB_RING_BYTES(NIB_RING_ENTRIES), queue->ring,
-				  queue->ring_dma);
-		return ret;
-	}
+	/* What the last queue of this id left there. */
+	memset(&ndev->ipc.ctrl->queues[queue->hw_id], 0, sizeof(ndev->ipc.ctrl->queues[0]));
 	queue->attached = true;
+	/* Whoever stops the firmware must see it from before the firmware does. */
 	nib_irq_add_queue(ndev, queue);
 	mutex_lock(&ndev->queues_lock);
 	list_add_tail(&queue->link, &ndev->queues);
 	mutex_unlock(&ndev->queues_lock);
-	return 0;
+	ret = nib_ipc_create(ndev, &queue->object, NIB_ADM_QUEUE_CREATE,
+			     NIB_IPC_ARGS(queue->hw_id, queue->vm->context, queue->ring_dma,
+					  NIB_RING_ENTRIES, nib_queue_how(queue)));
+	if (ret)
+		nib_queue_strip(queue);
+	return ret;
 }
 
 /* Nothing more is given to the device; what it has goes on until nib_queue_detach(). */
@@ -403,37 +475,34 @@ void nib_queue_stop(struct nib_queue *queue, int error)
  * @queue: queue.
  * @error: what its runs end with.
  *
- * Everything in flight is signalled when it returns. Waits for the firmware, see nib_ipc_call(). A
- * second call does nothing.
+ * Everything in flight is signalled when it returns. Waits for the firmware, see nib_ipc_destroy().
+ * A second call only waits for the first one.
  */
 void nib_queue_detach(struct nib_queue *queue, int error)
 {
 	struct nib_device *ndev = queue->ndev;
-
-	mutex_lock(&queue->hw_lock);
-	if (!queue->attached)
-		goto out;
-	nib_queue_stop(queue, error);
-	nib_queue_dump(queue);
-	/* If this fails the device is lost, and does not write any more either. */
-	NIB_IPC_CALL(ndev, NIB_ADM_QUEUE_DESTROY, queue->hw_id);
-	nib_irq_remove_queue(ndev, queue);
-	mutex_lock(&ndev->queues_lock);
-	list_del_init(&queue->link);
-	mutex_unlock(&ndev->queues_lock);
-	nib_queue_process(queue);
-	nib_queue_drop_inflight(queue, nib_device_lost(ndev) ?: error);
-	nib_queue_get_usage(queue, NULL);
+	bool mine;
 
 	spin_lock_irq(&queue->timeline->lock);
-	queue->attached = false;
+	mine = !queue->detaching;
+	queue->detaching = true;
+	queue->dead = queue->dead ?: error;
 	spin_unlock_irq(&queue->timeline->lock);
-	dma_free_coherent(&ndev->pdev->dev, NIB_RING_BYTES(NIB_RING_ENTRIES), queue->ring,
-			  queue->ring_dma);
-	queue->ring = NULL;
+	if (!mine) {
+		wait_for_completion(&queue->detached);
+		return;
+	}
+	nib_queue_dump(queue);
+	nib_recovery_forget(queue);
+	/* If this fails the device is lost, and does not write any more either. */
+	nib_ipc_destroy(ndev, &queue->object, NIB_ADM_QUEUE_DESTROY, NIB_IPC_ARGS(queue->hw_id));
+	/* Or the driver is being unbound, and will stop it. */
+	if (drm_dev_is_unplugged(&ndev->drm))
+		wait_for_completion(&ndev->stopped);
+	nib_queue_strip(queue);
+	nib_recovery_forget(queue);
 	ida_free(&ndev->queue_ids, queue->hw_id);
-out:
-	mutex_unlock(&queue->hw_lock);
+	complete_all(&queue->detached);
 }
 
 static int nib_queue_init_sched(struct nib_queue *queue)
@@ -466,11 +535,12 @@ static int nib_queue_init_sched(struct nib_queue *queue)
  * @vm: address space.
  * @priority: enum nib_priority.
  * @weight: 1..255.
+ * @flags: NIB_QUEUE_KEEP_GOING, NIB_QUEUE_KERNEL.
  *
  * Returns the queue, or an ERR_PTR: -ENFILE if the device has no more queues, -EDQUOT if the VM's
  * user may not have more, -ENOMEM, -ENODEV, -EIO.
  */
-struct nib_queue *nib_queue_create(struct nib_vm *vm, u32 priority, u32 weight)
+struct nib_queue *nib_queue_create(struct nib_vm *vm, u32 priority, u32 weight, u32 flags)
 {
 	struct nib_device *ndev = vm->ndev;
 	struct nib_queue *queue = kzalloc_obj(*queue);
@@ -482,10 +552,13 @@ struct nib_queue *nib_queue_create(struct nib_vm *vm, u32 priority, u32 weight)
 	queue->ndev = ndev;
 	queue->priority = priority;
 	queue->weight = weight;
-	mutex_init(&queue->hw_lock);
+	queue->flags = flags;
 	INIT_LIST_HEAD(&queue->link);
 	INIT_LIST_HEAD(&queue->vector_link);
-	INIT_WORK(&queue->kill_work, nib_queue_kill_work);
+	INIT_LIST_HEAD(&queue->trouble_link);
+	init_completion(&queue->detached);
+	queue->object.kind = NIB_FW_KIND_QUEUE;
+	queue->object.restore = nib_queue_restore;
 	INIT_WORK(&queue->release_work, nib_queue_release_work);
 
 	ret = nib_user_charge(vm->user, NIB_LIMIT_QUEUES);
@@ -523,9 +596,22 @@ err_id:
 err_user:
 	nib_user_uncharge(vm->user, NIB_LIMIT_QUEUES);
 err_free:
-	mutex_destroy(&queue->hw_lock);
 	kfree(queue);
 	return ERR_PTR(ret);
+}
+
+/* Takes over what the device has counted since it knows the queue. */
+void nib_queue_read_usage_locked(struct nib_queue *queue)
+{
+	const struct nib_queue_status *status = nib_queue_status_page(queue);
+	const struct nib_usage *base = &queue->usage_base;
+	struct nib_usage *mark = &queue->usage;
+
+	lockdep_assert_held(&queue->timeline->lock);
+
+	mark->jobs = max(mark->jobs, base->jobs + READ_ONCE(status->jobs));
+	mark->run_ns = max(mark->run_ns, base->run_ns + READ_ONCE(status->run_ns));
+	mark->energy_pj = max(mark->energy_pj, base->energy_pj + READ_ONCE(status->energy_pj));
 }
 
 /**
@@ -535,19 +621,13 @@ err_free:
  */
 void nib_queue_get_usage(struct nib_queue *queue, struct nib_usage *usage)
 {
-	struct nib_usage *mark = &queue->usage;
 	unsigned long flags;
 
 	spin_lock_irqsave(&queue->timeline->lock, flags);
-	if (queue->attached) {
-		const struct nib_queue_status *status = nib_queue_status_page(queue);
-
-		mark->jobs = max(mark->jobs, READ_ONCE(status->jobs));
-		mark->run_ns = max(mark->run_ns, READ_ONCE(status->run_ns));
-		mark->energy_pj = max(mark->energy_pj, READ_ONCE(status->energy_pj));
-	}
+	if (queue->attached)
+		nib_queue_read_usage_locked(queue);
 	if (usage)
-		*usage = *mark;
+		*usage = queue->usage;
 	spin_unlock_irqrestore(&queue->timeline->lock, flags);
 }
 
@@ -561,7 +641,7 @@ int nib_ioctl_queue_create(struct drm_device *drm, void *data, struct drm_file *
 	struct nib_vm *vm;
 	int ret;
 
-	if (args->flags || args->pad || args->weight > NIB_WEIGHT_MAX) {
+	if (args->flags & ~NIB_QUEUE_KEEP_GOING || args->pad || args->weight > NIB_WEIGHT_MAX) {
 		drm_dbg(drm, "flags, pad or weight %u out of range\n", args->weight);
 		return -EINVAL;
 	}
@@ -579,26 +659,31 @@ int nib_ioctl_queue_create(struct drm_device *drm, void *data, struct drm_file *
 
 	mutex_lock(&file->lock);
 	/* The VM's handle must not go while it gets a queue. */
-	if (xa_load(&file->vms, args->vm_id) != vm) {
+	if (xa_load(&file->vms, args->vm_id) == vm)
+		ret = xa_alloc(&file->queues, &args->queue_id, NULL,
+			       XA_LIMIT(1, NIB_FILE_QUEUES), GFP_KERNEL);
+	else
 		ret = -ENOENT;
-		goto out_unlock;
-	}
-	ret = xa_alloc(&file->queues, &args->queue_id, NULL, XA_LIMIT(1, NIB_FILE_QUEUES),
-		       GFP_KERNEL);
+	if (!ret)
+		vm->queues++;
+	mutex_unlock(&file->lock);
 	if (ret) {
 		ret = ret == -EBUSY ? -EMFILE : ret;
-		goto out_unlock;
+		goto out_vm;
 	}
-	queue = nib_queue_create(vm, args->priority, args->weight ?: NIB_WEIGHT_DEFAULT);
+	queue = nib_queue_create(vm, args->priority, args->weight ?: NIB_WEIGHT_DEFAULT,
+				 args->flags);
+	mutex_lock(&file->lock);
 	if (IS_ERR(queue)) {
 		xa_erase(&file->queues, args->queue_id);
+		vm->queues--;
 		ret = PTR_ERR(queue);
-		goto out_unlock;
+	} else {
+		/* Cannot fail: the slot is reserved, and nobody but us can free it. */
+		xa_store(&file->queues, args->queue_id, queue, GFP_KERNEL);
 	}
-	vm->queues++;
-	xa_store(&file->queues, args->queue_id, queue, GFP_KERNEL);
-out_unlock:
 	mutex_unlock(&file->lock);
+out_vm:
 	nib_vm_put(&vm);
 	return ret;
 }
@@ -625,9 +710,12 @@ int nib_ioctl_queue_destroy(struct drm_device *drm, void *data, struct drm_file 
 		return -EINVAL;
 	}
 	mutex_lock(&file->lock);
-	queue = xa_erase(&file->queues, args->queue_id);
-	if (queue)
+	/* One that is only being created stays reserved. */
+	queue = xa_load(&file->queues, args->queue_id);
+	if (queue) {
+		xa_erase(&file->queues, args->queue_id);
 		nib_file_retire_queue(file, queue);
+	}
 	mutex_unlock(&file->lock);
 	if (!queue)
 		return -ENOENT;
@@ -649,11 +737,11 @@ int nib_ioctl_queue_get_state(struct drm_device *drm, void *data, struct drm_fil
 	args->fault_status = queue->fault_status;
 	args->fault_packet = queue->fault_packet;
 	args->fault_va = queue->fault_va;
+	args->resets = queue->resets;
 	spin_unlock_irq(&queue->timeline->lock);
 	args->jobs = usage.jobs;
 	args->run_ns = usage.run_ns;
 	args->energy_pj = usage.energy_pj;
-	args->resets = 0;
 	args->pad = 0;
 	nib_queue_put(&queue);
 	return 0;

@@ -6,15 +6,18 @@
 #ifndef NIB_QUEUE_H
 #define NIB_QUEUE_H
 
+#include <linux/completion.h>
 #include <linux/kref.h>
-#include <linux/mutex.h>
 #include <linux/workqueue.h>
 
 #include <drm/gpu_scheduler.h>
 
 #include "fence.h"
+#include "ipc.h"
+#include "nib_drm.h"
 #include "nib_isa.h"
 #include "nib_regs.h"
+#include "notify.h"
 
 struct nib_device;
 struct nib_stream;
@@ -22,6 +25,15 @@ struct nib_vm;
 
 /* Jobs in flight of one queue. The ring is one DMA buffer, 94 KiB with these. */
 #define NIB_RING_ENTRIES 128u
+
+/*
+ * A queue of the driver's own, beside NIB_QUEUE_* of nib_drm.h. Its runs give the same however often
+ * they start: one that is stuck or loses the device is done again.
+ */
+#define NIB_QUEUE_KERNEL	(1u << 31)
+
+/* So often in a row a job may be stuck before its queue dies in spite of the flags. */
+#define NIB_QUEUE_STRIKES	3u
 
 /**
  * struct nib_usage - what a queue has used so far. Never goes back.
@@ -56,8 +68,11 @@ struct nib_usage {
  * @entity: the only one of @sched.
  * @link: in nib_device.queues while @attached.
  * @vector_link: in nib_vector.queues while @attached.
- * @hw_lock: serialises reset and detach. Taken where fences are signalled.
- * @attached: has hardware. Changes under @hw_lock and the lock.
+ * @object: what the firmware knows of it.
+ * @flags: NIB_QUEUE_KEEP_GOING, NIB_QUEUE_KERNEL.
+ * @attached: has hardware. Under the lock.
+ * @detaching: somebody takes it away. Under the lock.
+ * @detached: he is done.
  * @ring: entries, arguments, completions; see nib_regs.h. NULL once detached.
  * @ring_dma: its DMA address.
  * @tail: runs given to the device. Under the lock.
@@ -65,20 +80,32 @@ struct nib_usage {
  * @inflight: fences between @head and @tail, at their slot. Under the lock.
  * @streams: what they run; their runs hold references. Under the lock.
  * @dead: 0, or the error of all runs from now on. Under the lock.
- * @culprit_error: 0, or the error of the run that killed the queue. Under the lock.
- * @dump_why: NULL, or why a core dump is due; until it was taken no fence is signalled, so that
+ * @culprit_error: 0, or the error of the run that a dead queue died of. Under the lock.
+ * @hung: the run at @head is stuck and is being cancelled; the queue lives. Under the lock.
+ * @corrupt: its completions are not to be looked at any more. Under the lock.
+ * @faulted: the run at @head has faulted; the queue lives. Under the lock.
+ * @redo: what is in flight is to be done again from the start. Under the lock.
+ * @incident: no core dump was taken of what happened to it; until then no fence is signalled, so that
  *	nobody takes away what belongs in it. Under the lock.
+ * @why: what happened to it last. Under the lock.
+ * @strikes: runs in a row that were stuck. Under the lock.
+ * @skip: packets of the run at @head that a firmware before this one has completed. Under the lock.
+ * @resets: of the engine, the firmware or the function that it has seen. Under the lock.
  * @state: NIB_QUEUE_STATE_*. Under the lock.
  * @fault_status: enum nib_done_status of the run that killed it. Under the lock.
  * @fault_packet: index of the packet. Under the lock.
  * @fault_va: see enum nib_done_status. Under the lock.
  * @usage: high-water mark of what the device reports. Under the lock.
  * @retired: of it, what the client's account of queues that are gone has. Under nib_file.lock.
- * @kill_work: resets a dead queue, so that what is in flight ends.
+ * @usage_base: what firmwares before this one had counted. Under the lock.
+ * @trouble_link: in nib_recovery.queues. Under nib_recovery.lock.
  * @release_work: frees it.
- * @watch_packets: the watchdog's last look at the progress counter.
- * @watch_moved: whether it had moved then.
- * @watch_ms: for how long it has not moved though it should have.
+ * @watch: what the watchdog remembers of it; see watchdog.c.
+ * @watch.packets: its progress counter.
+ * @watch.head: the oldest run in flight.
+ * @watch.running: enum nib_queue_running.
+ * @watch.moved: whether any of that had changed at the last look.
+ * @watch.ms: for how long nothing has, though it should have.
  */
 struct nib_queue {
 	struct kref ref;
@@ -93,8 +120,11 @@ struct nib_queue {
 	struct drm_sched_entity entity;
 	struct list_head link;
 	struct list_head vector_link;
-	struct mutex hw_lock;	/* see above */
+	struct nib_fw_object object;
+	u32 flags;
 	bool attached;
+	bool detaching;
+	struct completion detached;
 	void *ring;
 	dma_addr_t ring_dma;
 	u64 tail;
@@ -103,18 +133,31 @@ struct nib_queue {
 	struct nib_stream *streams[NIB_RING_ENTRIES];
 	int dead;
 	int culprit_error;
-	const char *dump_why;
+	bool hung;
+	bool faulted;
+	bool redo;
+	bool corrupt;
+	bool incident;
+	const char *why;
+	u32 strikes;
+	u32 skip;
+	u32 resets;
 	u32 state;
 	u32 fault_status;
 	u32 fault_packet;
 	u64 fault_va;
 	struct nib_usage usage;
 	struct nib_usage retired;
-	struct work_struct kill_work;
+	struct nib_usage usage_base;
+	struct list_head trouble_link;
 	struct work_struct release_work;
-	u64 watch_packets;
-	bool watch_moved;
-	u32 watch_ms;
+	struct {
+		u64 packets;
+		u64 head;
+		u32 running;
+		bool moved;
+		u32 ms;
+	} watch;
 };
 
 struct nib_run;
@@ -154,16 +197,44 @@ struct nib_run {
 	u64 args[] __counted_by(nargs);
 };
 
-struct nib_queue *nib_queue_create(struct nib_vm *vm, u32 priority, u32 weight);
+struct nib_queue *nib_queue_create(struct nib_vm *vm, u32 priority, u32 weight, u32 flags);
 struct nib_queue *nib_queue_get(struct nib_queue *queue);
 void nib_queue_put(struct nib_queue **queue);
 void nib_queue_stop(struct nib_queue *queue, int error);
 void nib_queue_detach(struct nib_queue *queue, int error);
 void nib_queue_abandon(struct nib_queue *queue, int error);
-void nib_queue_hang(struct nib_queue *queue);
 void nib_queue_process(struct nib_queue *queue);
+void nib_queue_ring(struct nib_queue *queue);
 void nib_queue_get_usage(struct nib_queue *queue, struct nib_usage *usage);
 const struct nib_queue_status *nib_queue_status_page(struct nib_queue *queue);
+
+/* queue_recover.c */
+void nib_queue_blame(struct nib_queue *queue);
+bool nib_queue_dump(struct nib_queue *queue);
+enum nib_rung nib_queue_rung(struct nib_queue *queue);
+int nib_queue_cancel(struct nib_queue *queue, enum nib_rung rung, unsigned int ms);
+int nib_queue_cancelled(struct nib_queue *queue, enum nib_rung rung, unsigned int ms);
+void nib_queue_outlive_engine(struct nib_queue *queue);
+void nib_queue_outlive(struct nib_queue *queue, bool lost);
+int nib_queue_restore(struct nib_device *ndev, struct nib_fw_object *object, bool lost);
+
+/* Shared by the two. */
+void nib_queue_die_locked(struct nib_queue *queue, u32 state, const char *why);
+void nib_queue_end_head_locked(struct nib_queue *queue, int error);
+void nib_queue_drop_inflight_locked(struct nib_queue *queue, int error);
+void nib_queue_read_usage_locked(struct nib_queue *queue);
+
+/* Nothing in flight. */
+static inline bool nib_queue_is_idle(struct nib_queue *queue)
+{
+	return READ_ONCE(queue->head) == READ_ONCE(queue->tail);
+}
+
+/* How the device is to treat it, as NIB_ADM_QUEUE_CREATE wants it. */
+static inline u64 nib_queue_how(const struct nib_queue *queue)
+{
+	return queue->priority | queue->weight << 8 | queue->vector << 24;
+}
 
 struct nib_run *nib_run_create(struct nib_queue *queue, struct nib_stream *stream, u32 nargs,
 			       u64 stats_va, u64 client_id);

@@ -22,11 +22,13 @@ static void nib_stream_release_work(struct work_struct *work)
 	struct nib_stream *stream = container_of(work, struct nib_stream, release_work);
 	struct nib_vm *vm = stream->vm;
 
-	NIB_IPC_CALL(vm->ndev, NIB_ADM_STREAM_DESTROY, vm->context, stream->id);
+	nib_ipc_destroy(vm->ndev, &stream->object, NIB_ADM_STREAM_DESTROY,
+			NIB_IPC_ARGS(vm->context, stream->id));
 	/* The id was only reserved since its handle was closed. */
 	xa_erase(&vm->streams, stream->id);
 	nib_hbm_range_free(vm->ndev, &stream->range);
 	nib_user_uncharge(vm->user, NIB_LIMIT_STREAMS);
+	kvfree(stream->data);
 	kfree(stream);
 	nib_vm_put(&vm);
 }
@@ -59,17 +61,40 @@ static int nib_stream_alloc_id(struct nib_vm *vm, u32 *id)
 	return ret == -EBUSY ? -EMFILE : ret;
 }
 
-static int nib_stream_upload(struct nib_stream *stream, const u64 *data, u32 bytes)
+static void nib_stream_write(struct nib_stream *stream, struct nib_device *ndev)
+{
+	memcpy_toio(nib_hbm_window(ndev, stream->range.offset), stream->data, stream->bytes);
+}
+
+#define NIB_STREAM_ARGS(stream) \
+	NIB_IPC_ARGS((stream)->vm->context, (stream)->id, (stream)->range.offset, \
+		     (stream)->bytes, (stream)->nargs)
+
+static int nib_stream_upload(struct nib_stream *stream)
 {
 	struct nib_device *ndev = stream->vm->ndev;
 	int cookie;
 
 	if (!drm_dev_enter(&ndev->drm, &cookie))
 		return -ENODEV;
-	memcpy_toio(nib_hbm_window(ndev, stream->range.offset), data, bytes);
+	nib_stream_write(stream, ndev);
 	drm_dev_exit(cookie);
-	return NIB_IPC_CALL(ndev, NIB_ADM_STREAM_CREATE, stream->vm->context, stream->id,
-			    stream->range.offset, bytes, stream->nargs);
+	return nib_ipc_create(ndev, &stream->object, NIB_ADM_STREAM_CREATE,
+			      NIB_STREAM_ARGS(stream));
+}
+
+/* A firmware that has just booted is told of the stream; HBM may have to be written again. */
+static int nib_stream_restore(struct nib_device *ndev, struct nib_fw_object *object, bool lost)
+{
+	struct nib_stream *stream = container_of(object, struct nib_stream, object);
+	int ret;
+
+	if (lost)
+		nib_stream_write(stream, ndev);
+	ret = nib_ipc_tell(ndev, NIB_ADM_STREAM_CREATE, NIB_STREAM_ARGS(stream));
+	if (!ret)
+		object->generation = ndev->gate.generation;
+	return ret;
 }
 
 /* Lets users see it, unless their VM has gone meanwhile. */
@@ -112,17 +137,24 @@ struct nib_stream *nib_stream_create(struct nib_vm *vm, const u64 *data, u32 byt
 	INIT_WORK(&stream->release_work, nib_stream_release_work);
 	stream->nargs = nargs;
 	stream->bytes = bytes;
+	stream->object.kind = NIB_FW_KIND_STREAM;
+	stream->object.restore = nib_stream_restore;
 	ret = nib_user_charge(vm->user, NIB_LIMIT_STREAMS);
 	if (ret)
 		goto err_free;
+	stream->data = kvmemdup(data, bytes, GFP_KERNEL_ACCOUNT);
+	if (!stream->data) {
+		ret = -ENOMEM;
+		goto err_user;
+	}
 	ret = nib_hbm_range_alloc(ndev, bytes, &stream->range);
 	if (ret)
-		goto err_user;
+		goto err_data;
 	ret = nib_stream_alloc_id(vm, &stream->id);
 	if (ret)
 		goto err_range;
 	stream->vm = nib_vm_get(vm);
-	ret = nib_stream_upload(stream, data, bytes);
+	ret = nib_stream_upload(stream);
 	if (ret)
 		goto err_id;
 	ret = nib_stream_publish(stream);
@@ -131,12 +163,15 @@ struct nib_stream *nib_stream_create(struct nib_vm *vm, const u64 *data, u32 byt
 	return stream;
 
 err_upload:
-	NIB_IPC_CALL(ndev, NIB_ADM_STREAM_DESTROY, vm->context, stream->id);
+	nib_ipc_destroy(ndev, &stream->object, NIB_ADM_STREAM_DESTROY,
+			NIB_IPC_ARGS(vm->context, stream->id));
 err_id:
 	nib_vm_put(&stream->vm);
 	xa_erase(&vm->streams, stream->id);
 err_range:
 	nib_hbm_range_free(ndev, &stream->range);
+err_data:
+	kvfree(stream->data);
 err_user:
 	nib_user_uncharge(vm->user, NIB_LIMIT_STREAMS);
 err_free:

@@ -8,6 +8,7 @@
 #include <linux/kref.h>
 #include <linux/workqueue.h>
 
+#include "ipc.h"
 #include "vram.h"
 
 struct nib_stream_info;
@@ -19,8 +20,10 @@ struct nib_vm;
  * @vm: VM that its id belongs to. Holds a reference.
  * @id: id, the user's and the device's.
  * @nargs: arguments that a run must bring.
- * @bytes: of its packets.
+ * @object: what the firmware knows of it.
  * @range: where it is.
+ * @data: the same in host memory, for when HBM has lost its contents.
+ * @bytes: its size.
  * @release_work: frees it and then its id.
  */
 struct nib_stream {
@@ -28,8 +31,10 @@ struct nib_stream {
 	struct nib_vm *vm;
 	u32 id;
 	u32 nargs;
-	u32 bytes;
+	struct nib_fw_object object;
 	struct nib_vram_range range;
+	u64 *data;
+	u32 bytes;
 	struct work_struct release_work;
 };
 

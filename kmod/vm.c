@@ -171,23 +171,20 @@ int nib_ioctl_vm_create(struct drm_device *drm, void *data, struct drm_file *drm
 		drm_dbg(drm, "flags %#x\n", args->flags);
 		return -EINVAL;
 	}
-	mutex_lock(&file->lock);
+	/* The id is reserved first: nothing may be locked while the device is told of the VM. */
 	ret = xa_alloc(&file->vms, &args->vm_id, NULL, XA_LIMIT(1, NIB_FILE_VMS), GFP_KERNEL);
-	if (ret) {
-		ret = ret == -EBUSY ? -EMFILE : ret;
-		goto out;
-	}
+	if (ret)
+		return ret == -EBUSY ? -EMFILE : ret;
 	vm = nib_vm_create(file->ndev, file->user);
 	if (IS_ERR(vm)) {
 		xa_erase(&file->vms, args->vm_id);
-		ret = PTR_ERR(vm);
-		goto out;
+		return PTR_ERR(vm);
 	}
+	mutex_lock(&file->lock);
 	/* Cannot fail: the slot is reserved. */
 	xa_store(&file->vms, args->vm_id, vm, GFP_KERNEL);
-out:
 	mutex_unlock(&file->lock);
-	return ret;
+	return 0;
 }
 
 int nib_ioctl_vm_destroy(struct drm_device *drm, void *data, struct drm_file *drm_file)

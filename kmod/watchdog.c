@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The watchdog. While runs are in flight it looks four times a second: is the device still there,
- * is its firmware alive, does every queue make progress? Progress is the count of packets, not
- * time: a long job is not a stuck one. It also reads completions whose interrupt was lost.
+ * The watchdog. While runs are in flight it looks at the device several times in each period: is it
+ * still there, is its firmware alive, does what is on its engine get on? It also reads completions
+ * and events whose interrupt was lost, and rings doorbells again that were not heard.
+ *
+ * What is counted is the lack of progress, never run time: a packet that passes safe points, a queue
+ * that completes packets, gets on, however slowly. Nor is a queue blamed for what keeps others from
+ * their turn: as long as a packet is on the engine without getting on, only its queue is.
  */
 #include <linux/dma-fence.h>
 #include <linux/moduleparam.h>
@@ -11,111 +15,170 @@
 #include "queue.h"
 #include "watchdog.h"
 
-#define NIB_WATCHDOG_TICK_MS	250u
-
-static unsigned int nib_watchdog_ms = 10000;
+static unsigned int nib_watchdog_ms = 2000;
 module_param_named(watchdog_ms, nib_watchdog_ms, uint, 0644);
-MODULE_PARM_DESC(watchdog_ms, "Time without progress after which a queue is reset (0: never)");
+MODULE_PARM_DESC(watchdog_ms, "Time without progress after which a job is stuck (0: never)");
+
+#define NIB_WATCHDOG_TICK_MAX_MS	250u
+#define NIB_WATCHDOG_TICK_MIN_MS	20u
+
+/*
+ * A job at a closed semaphore waits for somebody else, and holds up nobody: it gets more periods than
+ * one whose packet is on the engine.
+ */
+#define NIB_WATCHDOG_BLOCKED_PERIODS	4u
 
 /* What one look at all queues found. */
 struct nib_watchdog_look {
+	unsigned int tick_ms;
 	bool busy;		/* something is in flight */
-	bool progressed;	/* and some of it moves */
-	u32 top;		/* highest priority that moves */
+	bool progressed;	/* and some of it gets on */
+	bool engine_stuck;	/* a packet is on the engine and does not */
 };
 
-static bool nib_watchdog_is_idle(struct nib_queue *queue)
+static unsigned int nib_watchdog_tick_ms(void)
 {
-	return READ_ONCE(queue->head) == READ_ONCE(queue->tail);
+	unsigned int ms = READ_ONCE(nib_watchdog_ms);
+
+	return ms ? clamp(ms / 8, NIB_WATCHDOG_TICK_MIN_MS, NIB_WATCHDOG_TICK_MAX_MS) :
+		    NIB_WATCHDOG_TICK_MAX_MS;
 }
 
-static void nib_watchdog_look(struct nib_queue *queue, struct nib_watchdog_look *look)
+static void nib_watchdog_look(struct nib_device *ndev, struct nib_queue *queue, u32 progress,
+			      struct nib_watchdog_look *look)
 {
-	u64 packets = READ_ONCE(nib_queue_status_page(queue)->packets);
+	const struct nib_queue_status *status = nib_queue_status_page(queue);
+	u64 packets, head;
 
 	nib_queue_process(queue);
-	queue->watch_moved = packets != queue->watch_packets;
-	queue->watch_packets = packets;
-	if (queue->watch_moved) {
-		look->progressed = true;
-		look->top = max(look->top, queue->priority);
+	packets = READ_ONCE(status->packets);
+	head = READ_ONCE(queue->head);
+	queue->watch.running = READ_ONCE(status->running);
+	queue->watch.moved = packets != queue->watch.packets || head != queue->watch.head ||
+			     (queue->watch.running == NIB_QUEUE_ON_ENGINE &&
+			      progress != ndev->watchdog_progress);
+	queue->watch.packets = packets;
+	queue->watch.head = head;
+	if (nib_queue_is_idle(queue)) {
+		queue->watch.ms = 0;
+		return;
 	}
-	if (queue->watch_moved || nib_watchdog_is_idle(queue))
-		queue->watch_ms = 0;
-	if (!nib_watchdog_is_idle(queue))
-		look->busy = true;
+	look->busy = true;
+	if (queue->watch.moved) {
+		look->progressed = true;
+		queue->watch.ms = 0;
+	} else if (queue->watch.running == NIB_QUEUE_ON_ENGINE) {
+		look->engine_stuck = true;
+	}
 }
 
-/*
- * Whether a queue that does not move ought to. One that runs, or is suspended between packets, may
- * be kept from the engines by higher priorities only; one that waits for its turn, by anyone.
- */
-static bool nib_watchdog_blames(struct nib_queue *queue, const struct nib_watchdog_look *look)
+/* For how long a queue that does not get on may be left like that; 0 if it is not its fault. */
+static unsigned int nib_watchdog_patience(const struct nib_queue *queue,
+					  const struct nib_watchdog_look *look)
 {
-	if (!look->progressed)
-		return true;
-	return READ_ONCE(nib_queue_status_page(queue)->running) && look->top <= queue->priority;
+	unsigned int period = READ_ONCE(nib_watchdog_ms);
+
+	if (queue->watch.running == NIB_QUEUE_ON_ENGINE)
+		return period;
+	if (look->engine_stuck)
+		return 0;
+	if (queue->watch.running == NIB_QUEUE_BLOCKED)
+		return period * NIB_WATCHDOG_BLOCKED_PERIODS;
+	/* Others are served: its turn will come. */
+	return look->progressed ? 0 : period;
+}
+
+/* Sees to a queue that has work and does not get on. */
+static void nib_watchdog_check_queue(struct nib_device *ndev, struct nib_queue *queue,
+				     const struct nib_watchdog_look *look)
+{
+	unsigned int patience = nib_watchdog_patience(queue, look);
+
+	if (!patience) {
+		queue->watch.ms = 0;
+		return;
+	}
+	queue->watch.ms += look->tick_ms;
+	if (queue->watch.running == NIB_QUEUE_IDLE || queue->watch.running == NIB_QUEUE_SUSPENDED) {
+		/* Nobody is served. Perhaps nobody was heard. */
+		nib_queue_ring(queue);
+		if (queue->watch.ms >= patience) {
+			queue->watch.ms = 0;
+			nib_recovery_request(ndev, NIB_RUNG_FIRMWARE, NULL,
+					     "jobs are not started");
+		}
+		return;
+	}
+	if (queue->watch.ms < patience)
+		return;
+	dev_info_ratelimited(&ndev->pdev->dev, "queue %u: no progress for %u ms\n", queue->hw_id,
+			     queue->watch.ms);
+	queue->watch.ms = 0;
+	nib_queue_blame(queue);
 }
 
 static void nib_watchdog_check_queues(struct nib_device *ndev, struct nib_watchdog_look *look)
 {
+	u32 progress = nib_read(ndev, NIB_REG_PROGRESS);
 	struct nib_queue *queue;
 
 	mutex_lock(&ndev->queues_lock);
 	list_for_each_entry(queue, &ndev->queues, link)
-		nib_watchdog_look(queue, look);
-	list_for_each_entry(queue, &ndev->queues, link) {
-		if (queue->watch_moved || nib_watchdog_is_idle(queue) ||
-		    !nib_watchdog_blames(queue, look))
-			continue;
-		queue->watch_ms += NIB_WATCHDOG_TICK_MS;
-		if (nib_watchdog_ms && queue->watch_ms >= nib_watchdog_ms) {
-			dev_info_ratelimited(&ndev->pdev->dev, "queue %u is stuck for %u ms\n",
-					     queue->hw_id, queue->watch_ms);
-			nib_queue_hang(queue);
-		}
-	}
+		nib_watchdog_look(ndev, queue, progress, look);
+	list_for_each_entry(queue, &ndev->queues, link)
+		if (!queue->watch.moved && !nib_queue_is_idle(queue))
+			nib_watchdog_check_queue(ndev, queue, look);
 	mutex_unlock(&ndev->queues_lock);
+	ndev->watchdog_progress = progress;
 }
 
 /* The firmware counts; one that has stopped counting, and does nothing else either, is dead. */
-static void nib_watchdog_check_firmware(struct nib_device *ndev, bool progressed)
+static void nib_watchdog_check_firmware(struct nib_device *ndev,
+					const struct nib_watchdog_look *look)
 {
 	u32 heartbeat = nib_read(ndev, NIB_REG_FW_HEARTBEAT);
 	u32 state = nib_read(ndev, NIB_REG_FW_STATE);
 
-	if (state != NIB_FW_READY) {
-		nib_device_lose(ndev, state == U32_MAX ? -ENODEV : -EIO, "its firmware stopped");
-		return;
-	}
-	if (progressed || heartbeat != ndev->watchdog_heartbeat)
+	if (look->progressed || heartbeat != ndev->watchdog_heartbeat)
 		ndev->watchdog_silent_ms = 0;
 	else
-		ndev->watchdog_silent_ms += NIB_WATCHDOG_TICK_MS;
+		ndev->watchdog_silent_ms += look->tick_ms;
 	ndev->watchdog_heartbeat = heartbeat;
-	if (nib_watchdog_ms && ndev->watchdog_silent_ms >= nib_watchdog_ms)
-		nib_device_lose(ndev, -EIO, "its firmware is silent");
+	/* It may have been stopped by us, just now. */
+	if (nib_gate_is_closed(&ndev->gate))
+		return;
+	if (state != NIB_FW_READY) {
+		nib_recovery_request(ndev, NIB_RUNG_FIRMWARE, NULL, "firmware has stopped");
+	} else if (READ_ONCE(nib_watchdog_ms) && ndev->watchdog_silent_ms >= nib_watchdog_ms) {
+		ndev->watchdog_silent_ms = 0;
+		nib_recovery_request(ndev, NIB_RUNG_FIRMWARE, NULL, "firmware is silent");
+	}
 }
 
 static void nib_watchdog_work(struct work_struct *work)
 {
 	struct nib_device *ndev = container_of(work, struct nib_device, watchdog.work);
-	struct nib_watchdog_look look = {};
+	struct nib_watchdog_look look = { .tick_ms = nib_watchdog_tick_ms() };
 	bool signalling;
 	int cookie;
 
 	if (nib_device_lost(ndev) || !drm_dev_enter(&ndev->drm, &cookie))
 		return;
 	signalling = dma_fence_begin_signalling();
-	if (nib_device_is_gone(ndev)) {
+	if (nib_gate_is_closed(&ndev->gate)) {
+		/* Nothing moves, and rightly so. */
+		nib_watchdog_arm(ndev);
+	} else if (nib_device_is_gone(ndev)) {
 		nib_device_lose(ndev, -ENODEV, "it no longer answers reads");
 	} else {
+		nib_irq_events(ndev);
 		nib_watchdog_check_queues(ndev, &look);
-		nib_watchdog_check_firmware(ndev, look.progressed);
-		if (look.busy)
+		if (look.busy) {
+			nib_watchdog_check_firmware(ndev, &look);
 			nib_watchdog_arm(ndev);
-		else
+		} else {
 			ndev->watchdog_silent_ms = 0;
+		}
 	}
 	dma_fence_end_signalling(signalling);
 	drm_dev_exit(cookie);
@@ -130,7 +193,7 @@ void nib_watchdog_init(struct nib_device *ndev)
 void nib_watchdog_arm(struct nib_device *ndev)
 {
 	queue_delayed_work(ndev->recovery_wq, &ndev->watchdog,
-			   msecs_to_jiffies(NIB_WATCHDOG_TICK_MS));
+			   msecs_to_jiffies(nib_watchdog_tick_ms()));
 }
 
 /* Nobody may arm it any more: the device is unplugged, or was never registered. */

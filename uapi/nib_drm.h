@@ -14,7 +14,7 @@
  *	1.1	SRAM leases (NIB_SRAM_LEASE_CREATE, _QUERY, nib_job.leases); HBM that is more than there is
  *		(nib_memory_info.*_bytes); NIB_QUERY_LIMITS, EDQUOT and ENFILE; NIB_BO_MADVISE;
  *		NIB_VM_BIND_OP_DUMPABLE; NIB_QUEUE_STATE_LOST, nib_queue_get_state.resets;
- *		nib_device_info counts resets by kind
+ *		nib_device_info counts resets by kind; NIB_QUEUE_KEEP_GOING
  *
  * Errors. One number, one meaning, on every ioctl:
  *	EINVAL	 a field is out of its range; drm.debug=2 (DRIVER messages) names it
@@ -406,7 +406,9 @@ struct nib_lease_ref {
  * @vm_id: VM that its jobs run in.
  * @priority: enum nib_priority; EACCES for one that is not in nib_device_info.priorities.
  * @weight: share among queues of equal priority, 1..255; 0 for the default of 16.
- * @flags: must be 0.
+ * @flags: KEEP_GOING: jobs do not rely on one another. One that faults or is stuck ends with its
+ *	error and those behind it run, instead of the queue being killed and they being dropped. Only a
+ *	queue whose jobs are stuck again and again dies.
  * @queue_id: out.
  * @pad: must be 0.
  */
@@ -414,6 +416,7 @@ struct nib_queue_create {
 	__u32 vm_id;
 	__u32 priority;
 	__u32 weight;
+#define NIB_QUEUE_KEEP_GOING	(1u << 0)
 	__u32 flags;
 	__u32 queue_id;
 	__u32 pad;
