@@ -12,10 +12,11 @@
  * A reader trusts nothing: a dump is a file that anyone may have made.
  *
  * PRIVACY. A dump is made to be given away. It holds
- * - of the client whose job failed: its queues, the jobs in them with their arguments, its address
- *   map, its streams, and what is in memory that it bound with NIB_VM_BIND_OP_DUMPABLE, and only
+ * - of the address space whose job failed: its queues, the jobs in them with their arguments, its
+ *   map, its streams, and what is in memory that was bound with NIB_VM_BIND_OP_DUMPABLE, and only
  *   that;
- * - of other clients: that a queue of some priority exists, and whether it waits or runs;
+ * - of other clients: that there is a queue, its priority, weight and state, how many jobs it has
+ *   had, and whether one runs;
  * - of the kernel: no pointer, no DMA address, no name of a process or user.
  */
 #ifndef NIB_DUMP_H
@@ -191,7 +192,7 @@ NIB_STATIC_ASSERT(sizeof(struct nib_dump_firmware) == 32, "dump of firmware");
 /**
  * struct nib_dump_queue - a queue.
  * @queue: its id.
- * @context: its context; NIB_DUMP_NONE for another client's.
+ * @context: its context; NIB_DUMP_NONE for one of another address space.
  * @priority: enum nib_priority.
  * @weight: share among equals.
  * @vector: MSI-X vector.
@@ -200,7 +201,7 @@ NIB_STATIC_ASSERT(sizeof(struct nib_dump_firmware) == 32, "dump of firmware");
  * @flags: NIB_DUMP_QUEUE_*.
  * @head: completions that the driver has seen.
  * @tail: jobs that the driver has given to the device.
- * @status: what the firmware said; of another client's queue, only @status.running.
+ * @status: what the firmware said; for one of another address space, only @status.running.
  */
 struct nib_dump_queue {
 	__u32 queue;
@@ -211,7 +212,7 @@ struct nib_dump_queue {
 	__u32 entries;
 	__u32 state;
 #define NIB_DUMP_QUEUE_GUILTY	(1u << 0) /* the dump is about this one */
-#define NIB_DUMP_QUEUE_FOREIGN	(1u << 1) /* of another client: no more than the above is told */
+#define NIB_DUMP_QUEUE_FOREIGN	(1u << 1) /* of another address space */
 	__u32 flags;
 	__u64 head;
 	__u64 tail;

@@ -131,16 +131,24 @@ static void seed_tokenizer(void)
 	}
 }
 
-/* Core dumps: of a job that fails again, and of one that does not. */
+/* Core dumps, behind a byte of 0; changes to one, behind a byte of 1. */
 static void seed_dump(void)
 {
+	/* Arguments of the job, the packet, the reason. */
+	static const uint8_t change[] = { 1, 0x80, 1, 7, 0, 0, 0x10, 0, 0, 0, 0, 0,
+					  0x40, 0, 3, 2, 0, 0, 0 };
 	struct dump_make m;
+	uint8_t *seed;
 
 	dump_make_sample(&m, 0x7770000000ull);
-	save("fault", m.data, m.bytes);
-	dump_make_free(&m);
-	dump_make_sample(&m, DUMP_MAKE_VA);
-	save("good", m.data, m.bytes);
+	seed = malloc(m.bytes + 1);
+	if (!seed)
+		abort();
+	seed[0] = 0;
+	memcpy(seed + 1, m.data, m.bytes);
+	save("fault", seed, m.bytes + 1);
+	save("change", change, sizeof(change));
+	free(seed);
 	dump_make_free(&m);
 }
 
