@@ -180,6 +180,113 @@ START_TEST(gemm_tables)
 }
 END_TEST
 
+/* All formats whose elements have few enough codes to try every pair. */
+static uint32_t codes_of(uint32_t fmt)
+{
+	return fmt == NIB_FMT_BF16 ? 0 : 1u << nib_format_bits(fmt);
+}
+
+static void compare_tables(const struct nib_gemm_job *reference, const char *what)
+{
+	size_t bytes = reference->rows * reference->out_pitch, i;
+	uint8_t *want = fixture_alloc(bytes), *got = fixture_alloc(bytes);
+	struct nib_gemm_job job = *reference;
+	int t;
+
+	job.out = want;
+	nib_kernels_scalar.gemm(&job);
+	job.out = got;
+	for (t = 0; fixture_table(t); t++) {
+		fixture_table(t)->gemm(&job);
+		for (i = 0; i < bytes / 4; i++)
+			CHECK_MSG(!memcmp(got + i * 4, want + i * 4, 4),
+				  "%s: formats %u x %u: %s %zu with %zu: %08x, not %08x",
+				  fixture_table(t)->name, job.a_fmt, job.w_fmt, what, i / job.n,
+				  i % job.n, ((uint32_t *)got)[i], ((uint32_t *)want)[i]);
+	}
+	free(want);
+	free(got);
+}
+
+/*
+ * Row m has code m, output n code n, once in each half of a dot-product's pair: the first alone, and
+ * then beside numbers that make the sum round.
+ */
+START_TEST(gemm_every_pair_of_codes)
+{
+	uint32_t a_fmt = fixture_gemm_formats[_i / FIXTURE_GEMM_FORMATS];
+	uint32_t w_fmt = fixture_gemm_formats[_i % FIXTURE_GEMM_FORMATS];
+	uint32_t rows = codes_of(a_fmt), n = codes_of(w_fmt), k = 32, m, t, at, beside;
+	struct nib_gemm_job job = {
+		.a_pitch = nib_row_bytes(a_fmt, k), .out_pitch = n * 4ul, .rows = rows, .n = n,
+		.k = k, .a_fmt = (uint16_t)a_fmt, .w_fmt = (uint16_t)w_fmt, .out_fmt = NIB_FMT_F32,
+		.alpha = 1.0f,
+	};
+
+	if (!rows || !n)
+		return;
+	fixture_seed(_i + 500);
+	for (at = 0; at < 2; at++) {
+		for (beside = 0; beside < 2; beside++) {
+			enum fill fill = beside ? LIMITS : ORDINARY;
+			uint8_t *a = make_rows(a_fmt, rows, k, fill);
+			uint8_t *w = make_panels(w_fmt, n, k, fill);
+
+			for (m = 0; m < rows * (k - 1) && !beside; m++)
+				for (t = 0; t < nib_format_terms(a_fmt); t++)
+					fixture_row_put(a_fmt, a + m / (k - 1) * job.a_pitch, k, t,
+							(at + 5 + m % (k - 1)) % k, 0);
+			for (t = 0; t < nib_format_terms(a_fmt); t++)
+				for (m = 0; m < rows; m++)
+					fixture_row_put(a_fmt, a + m * job.a_pitch, k, t, at + 4, m);
+			for (t = 0; t < nib_format_terms(w_fmt); t++)
+				for (m = 0; m < n; m++)
+					fixture_panel_put(w_fmt, w, k, t, m, at + 4, m);
+			job.a = a;
+			job.w = w;
+			compare_tables(&job, beside ? "code, beside others," : "code");
+			free(a);
+			free(w);
+		}
+	}
+}
+END_TEST
+
+/* Row m has scale m, output n scale n, NaN and the ends of the range included. */
+START_TEST(gemm_every_pair_of_scales)
+{
+	uint32_t a_fmt = fixture_gemm_formats[_i / FIXTURE_GEMM_FORMATS];
+	uint32_t w_fmt = fixture_gemm_formats[_i % FIXTURE_GEMM_FORMATS];
+	uint32_t rows = 256, n = 256, k = 32, m, t, i;
+	struct nib_gemm_job job = {
+		.a_pitch = nib_row_bytes(a_fmt, k), .out_pitch = n * 4ul, .rows = rows, .n = n,
+		.k = k, .a_fmt = (uint16_t)a_fmt, .w_fmt = (uint16_t)w_fmt, .out_fmt = NIB_FMT_F32,
+		.alpha = 1.0f,
+	};
+	uint8_t *a, *w;
+
+	if (!nib_format_block(a_fmt) || !nib_format_block(w_fmt))
+		return;
+	fixture_seed(_i + 900);
+	a = make_rows(a_fmt, rows, k, ORDINARY);
+	w = make_panels(w_fmt, n, k, ORDINARY);
+	for (m = 0; m < rows; m++)
+		for (t = 0; t < nib_format_terms(a_fmt); t++)
+			for (i = 0; i < k; i += nib_format_block(a_fmt))
+				*fixture_row_scale(a_fmt, a + m * job.a_pitch, k, t, i) =
+					(uint8_t)m;
+	for (m = 0; m < n; m++)
+		for (t = 0; t < nib_format_terms(w_fmt); t++)
+			for (i = 0; i < k; i += nib_format_block(w_fmt))
+				*fixture_panel_scale(w_fmt, w, k, t, m, i) = (uint8_t)m;
+	job.a = a;
+	job.w = w;
+	compare_tables(&job, "scale");
+	free(a);
+	free(w);
+}
+END_TEST
+
 /*
  * Around the smallest normal number: 2^-126 - x is rounded to 24 bits before it is seen to be
  * subnormal, so that it stays for x up to 2^-151, half a unit, and is zero from there on.
@@ -447,6 +554,8 @@ int main(void)
 	tcase_set_timeout(tests, 120);
 	tcase_add_test(tests, dispatch);
 	tcase_add_loop_test(tests, gemm_tables, 0, FIXTURE_GEMM_PAIRS);
+	tcase_add_loop_test(tests, gemm_every_pair_of_codes, 0, FIXTURE_GEMM_PAIRS);
+	tcase_add_loop_test(tests, gemm_every_pair_of_scales, 0, FIXTURE_GEMM_PAIRS);
 	tcase_add_test(tests, gemm_flush_border);
 	tcase_add_test(tests, gemm_large);
 	tcase_add_loop_test(tests, gemm_is_a_product, 0, FIXTURE_GEMM_PAIRS);
