@@ -7,6 +7,7 @@
  * A firmware that starts anew knows nothing. It is told of whatever is on the lists of objects; who
  * waited for an answer about one of them then finds that it is known, or forgotten, as was asked.
  */
+#include <kunit/static_stub.h>
 #include <linux/dma-mapping.h>
 #include <linux/ktime.h>
 #include <linux/moduleparam.h>
@@ -265,6 +266,7 @@ int nib_ipc_create(struct nib_device *ndev, struct nib_fw_object *object, u16 op
 {
 	int ret;
 
+	KUNIT_STATIC_STUB_REDIRECT(nib_ipc_create, ndev, object, op, args, nargs);
 	spin_lock(&ndev->ipc.objects_lock);
 	list_add_tail(&object->link, &ndev->ipc.objects[object->kind]);
 	spin_unlock(&ndev->ipc.objects_lock);
@@ -292,6 +294,7 @@ int nib_ipc_create(struct nib_device *ndev, struct nib_fw_object *object, u16 op
 int nib_ipc_destroy(struct nib_device *ndev, struct nib_fw_object *object, u16 op, const u64 *args,
 		    unsigned int nargs)
 {
+	KUNIT_STATIC_STUB_REDIRECT(nib_ipc_destroy, ndev, object, op, args, nargs);
 	nib_ipc_unlist(ndev, object);
 	return nib_ipc_settle(ndev, object, false, op, args, nargs);
 }
