@@ -12,10 +12,10 @@ debug_excluded=('*/Documentation/*/*' '*/tools/testing/*' '*/tools/perf/*' '*/ru
 	'*/drivers/gpu/drm/amd/include/*' '*/drivers/gpu/drm/amd/pm/*' '*/arch/*/boot/dts/*'
 	'*/sound/soc/*.[ch]' '*/drivers/net/ethernet/*.[ch]' '*/drivers/net/wireless/*.[ch]' '*/drivers/media/*.[ch]')
 
-# Sets $debug, where this kernel is or would be. The driver's Kconfig is part of it, see there.
+# Sets $debug, where this kernel is or would be. What the driver's Kconfig selects is part of it.
 debug_place() {
 	local sum
-	sum=$(cat "$debug_config" "$repo/kmod/Kconfig" <(printf '%s\n' "$debug_recipe" "$suite" \
+	sum=$(cat "$debug_config" <(grep -h '^	select ' "$repo/kmod/Kconfig") <(printf '%s\n' "$debug_recipe" "$suite" \
 		"${debug_excluded[@]}") "$box/kernels/backport/info" | sha256sum)
 	debug=$cache/debug-${sum:0:12}
 }
