@@ -48,6 +48,7 @@ endif
 include firmware-sim/firmware-sim.mk
 include libaccel/llm.mk
 include libaccel/libaccel.mk
+include libaccel/telemetry.mk
 include compiler/compiler.mk
 include samples/samples.mk
 include tests/tests.mk

@@ -25,7 +25,9 @@ endif
 ACCEL_LIBS += $(LLM_LIBS)
 ALL_LIBS += $(ACCEL_LIBS)
 ACCEL_OBJS := $(ACCEL_SRCS:%.c=$(BUILD)/libaccel/%.o)
-ACCEL_HEADERS := $(wildcard libaccel/include/*.h)
+ACCEL_ALL_HEADERS := $(wildcard libaccel/include/*.h)
+# The other library's; see telemetry.mk.
+ACCEL_HEADERS := $(filter-out %/accel_telemetry.h,$(ACCEL_ALL_HEADERS))
 
 $(BUILD)/libaccel/%.o: CFLAGS_EXTRA += -Ifirmware-sim -fvisibility=hidden $(ACCEL_DEFINES)
 # Small rather than fast: nothing in the core computes, and a submit is 0.1 us of it.
@@ -59,10 +61,10 @@ $(BUILD)/accel-info $(BUILD)/hello-stream: $(BUILD)/%: $(BUILD)/samples/%.o $(BU
 
 # One page a function, from the comments of the headers.
 ACCEL_MAN := $(BUILD)/man/accel.3
-$(ACCEL_MAN): libaccel/man/mkman.awk $(ACCEL_HEADERS)
+$(ACCEL_MAN): libaccel/man/mkman.awk $(ACCEL_ALL_HEADERS) $(wildcard libaccel/man/*.1)
 	$(call say,MAN,$(@D))
 	$(Q)rm -rf $(@D) && mkdir -p $(@D)
-	$(Q)awk -v dir=$(@D) -f $< $(ACCEL_HEADERS)
+	$(Q)awk -v dir=$(@D) -f $< $(ACCEL_ALL_HEADERS)
 	$(Q)cp libaccel/man/*.1 $(@D)
 	$(Q)! command -v mandoc >/dev/null || \
 		mandoc -Tlint -Wwarning $$(grep -L '^\.so ' $(@D)/*.[13]) >&2
@@ -96,7 +98,7 @@ install-libaccel: programs
 	ln -sf libaccel.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libaccel.so.0
 	ln -sf libaccel.so.0 $(DESTDIR)$(LIBDIR)/libaccel.so
 	install -m 644 $(BUILD)/libaccel.a $(ACCEL_DEVICE) $(DESTDIR)$(LIBDIR)
-	install -m 644 $(ACCEL_HEADERS) $(ACCEL_TO)/include/accel
+	install -m 644 $(ACCEL_ALL_HEADERS) $(ACCEL_TO)/include/accel
 	install -m 755 $(BUILD)/accel-info $(ACCEL_TO)/bin
 	install -m 644 $(BUILD)/man/*.1 $(ACCEL_TO)/share/man/man1
 	install -m 644 $(BUILD)/man/*.3 $(ACCEL_TO)/share/man/man3

@@ -252,6 +252,7 @@ ACCEL_API int accel_llm_create(struct accel_device *device, const struct accel_p
 	if (!llm)
 		return accel_fail(device, -ENOMEM, "no memory for a model handle");
 	llm->device = device;
+	llm_usage_open(llm);
 	llm->model = *model;
 	llm->priority = params.priority;
 	llm->max_seqs = params.max_seqs ? params.max_seqs : 8;
@@ -282,6 +283,7 @@ ACCEL_API void accel_llm_destroy(struct accel_llm *llm)
 	for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++)
 		if (buffers[i])
 			accel_buffer_destroy(buffers[i]);
+	llm_usage_close(llm);
 	accel_free(llm->device, llm);
 }
 

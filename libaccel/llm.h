@@ -70,6 +70,8 @@ struct accel_llm {
 	uint32_t stops[TOK_STOPS];	/* see struct accel_tokenizer */
 	uint32_t n_stops;
 	struct accel_llm_stats stats;
+	struct accel_usage_page *usage;	/* or NULL; see usage.h */
+	int usage_fd;
 };
 
 /* Make queue and timeline, or make them anew after an error. */
@@ -78,6 +80,10 @@ void llm_queue_destroy(struct accel_llm *llm);
 /* Room for @rows rows of logits. Returns 0 or -errno; what was there is lost. */
 int llm_logits_reserve(struct accel_llm *llm, struct llm_logits *logits, enum accel_memory memory,
 		       uint64_t rows);
+/* usage.c: a page that monitors read. Without one nothing else is different. */
+void llm_usage_open(struct accel_llm *llm);
+void llm_usage_close(struct accel_llm *llm);
+void llm_usage_add(struct accel_llm *llm, uint32_t tokens);
 /* upload.c: fill a buffer that the CPU cannot map. Returns 0 or -errno. */
 int llm_upload(struct accel_buffer *buffer, const void *data, uint64_t bytes);
 

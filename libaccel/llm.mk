@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # The language-model half of libaccel, and accel-run. libaccel.mk links LLM_OBJS into the library.
 
-LLM_SRCS := tokenizer.c merge.c spm.c bpe.c pretokenize.c kv.c llm.c upload.c step.c generate.c
+LLM_SRCS := tokenizer.c merge.c spm.c bpe.c pretokenize.c kv.c llm.c upload.c usage.c step.c generate.c
 LLM_OBJS := $(addprefix $(BUILD)/libaccel/,$(LLM_SRCS:.c=.o))
 LLM_LIBS := $(shell $(PKG_CONFIG) --libs libpcre2-8)
 

@@ -305,6 +305,7 @@ static void finish(struct accel_llm *llm, struct accel_step *steps, uint32_t cou
 		struct accel_step *s = &steps[i];
 
 		s->seq->length += s->count;
+		llm_usage_add(llm, s->count);
 		s->seq->pending = ACCEL_TOKEN_NONE;
 		if (s->logits != ACCEL_LOGITS_NONE)
 			s->logits_out = logits;

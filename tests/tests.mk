@@ -12,7 +12,7 @@ BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(wildcard tests/bench/be
 
 $(BUILD)/tests/unit/%.o $(BUILD)/tests/bench/%.o $(BUILD)/tests/fuzz/%.o: \
 	CFLAGS_EXTRA += -Ifirmware-sim -Ilibaccel -Icompiler -Itests/unit -I$(BUILD) \
-		$(shell $(PKG_CONFIG) --cflags check libdrm 2>/dev/null)
+		$(shell $(PKG_CONFIG) --cflags check libdrm libnl-genl-3.0 2>/dev/null)
 
 $(BUILD)/tests/test_%: $(BUILD)/tests/unit/test_%.o $(TEST_HELPERS) $(TEST_LIBS)
 	@mkdir -p $(@D)
@@ -24,6 +24,10 @@ DUMP_TESTS := dump_format dump_replay
 $(patsubst %,$(BUILD)/tests/unit/test_%.o,$(DUMP_TESTS)) $(BUILD)/tests/fuzz/fuzz_dump.o: \
 	CFLAGS_EXTRA += -Isamples
 $(patsubst %,$(BUILD)/tests/test_%,$(DUMP_TESTS)) $(BUILD)/tests/fuzz_dump: $(REPLAY_OBJS)
+
+# Of the other library.
+$(BUILD)/tests/test_telemetry $(BUILD)/tests/fuzz_telemetry: $(BUILD)/libaccel-telemetry.a
+$(BUILD)/tests/test_telemetry $(BUILD)/tests/fuzz_telemetry: ALL_LIBS += $(TELEMETRY_LIBS)
 
 $(BUILD)/tests/mkmodel: $(BUILD)/tests/bench/mkmodel.o
 	@mkdir -p $(@D)

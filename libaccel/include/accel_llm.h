@@ -92,6 +92,8 @@ struct accel_llm_params {
  * afterwards.
  * @params: NULL for defaults.
  *
+ * How many tokens it puts through can be seen by monitors of the same user and root: accel-top(1).
+ *
  * Returns 0; -EINVAL (program for another chip: the text names both), -ENOSPC, -ENOMEM, -ENODEV.
  */
 int accel_llm_create(struct accel_device *device, const struct accel_program *program,

@@ -152,6 +152,22 @@ static void seed_dump(void)
 	dump_make_free(&m);
 }
 
+/* fdinfo of a client, and an answer to NIB_CMD_USAGE_GET: command, version, attributes. */
+static void seed_telemetry(void)
+{
+	static const char fdinfo[] =
+		"\0pos:\t0\ndrm-driver:\tnib\ndrm-client-id:\t7\ndrm-pdev:\t0000:00:04.0\n"
+		"drm-client-name:\tname\ndrm-engine-npu:\t12 ns\nnib-energy-npu:\t5 uJ\n"
+		"drm-total-hbm:\t3 MiB\ndrm-resident-hbm:\t1024 KiB\nnib-lease-hits:\t9\n";
+	static const uint8_t usage[] = {
+		1, 2, 1, 0, 0, 8, 0, 1, 0, 3, 0, 0, 0, 12, 0, 3, 0, 1, 2, 3, 4, 5, 6, 7, 8,
+		8, 0, 6, 0, 9, 0, 0, 0, 8, 0, 7, 0, 0, 0, 0, 0x80,
+	};
+
+	save("fdinfo", fdinfo, sizeof(fdinfo) - 1);
+	save("usage", usage, sizeof(usage));
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -162,6 +178,7 @@ int main(int argc, char **argv)
 		{ "fuzz_program", seed_program }, { "fuzz_tokenizer", seed_tokenizer },
 		{ "fuzz_stream", seed_stream }, { "fuzz_vfio_user", seed_vfio_user },
 		{ "fuzz_control", seed_control }, { "fuzz_dump", seed_dump },
+		{ "fuzz_telemetry", seed_telemetry },
 	};
 
 	if (argc != 3) {
