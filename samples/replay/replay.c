@@ -387,8 +387,8 @@ static void judge_fault(struct replay *r)
 	}
 	is->verdict = REPLAY_DIFFERS;
 	if (is->status == NIB_DONE_OK)
-		snprintf(is->text, sizeof(is->text), "the job ends well after %u packets",
-			 is->packet);
+		snprintf(is->text, sizeof(is->text), "the job ends well after %u packets%s",
+			 is->packet, is->missing ? "" : ": what failed was not in the job");
 	else if (is->status == NIB_DONE_NONE)
 		snprintf(is->text, sizeof(is->text), "packet %u %s", is->packet,
 			 is->limited ? "still runs when time is up" : "waits");
@@ -415,7 +415,7 @@ static void judge_hang(struct replay *r)
 			 is->limited ? "still runs when time is up" : "does not end");
 	else if (is->status == NIB_DONE_OK)
 		snprintf(is->text, sizeof(is->text),
-			 "the job ends after %u packets: what hung was not in the job", is->packet);
+			 "the job ends well after %u packets: what hung was not in the job", is->packet);
 	else
 		snprintf(is->text, sizeof(is->text), "%s at %#llx in packet %u, not a hang",
 			 dump_status_name(is->status), (unsigned long long)is->fault_va,
