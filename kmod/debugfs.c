@@ -5,7 +5,7 @@
  *
  * ping: read it for N bare round trips, doorbell to interrupt to this process: what a fence could
  * cost at best. Write N, 1..100000, to change how many. regs: registers by name. queues: those with
- * hardware.
+ * hardware. recovery: see recovery_debugfs.c.
  */
 #include <linux/debugfs.h>
 #include <linux/seq_file.h>
@@ -162,4 +162,5 @@ void nib_debugfs_init(struct nib_device *ndev)
 	debugfs_create_file("ping", 0600, root, ndev, &nib_debugfs_ping_fops);
 	debugfs_create_file("regs", 0400, root, ndev, &nib_debugfs_regs_fops);
 	debugfs_create_file("queues", 0400, root, ndev, &nib_debugfs_queues_fops);
+	nib_recovery_debugfs_init(ndev);
 }

@@ -8,5 +8,6 @@
 struct nib_device;
 
 void nib_debugfs_init(struct nib_device *ndev);
+void nib_recovery_debugfs_init(struct nib_device *ndev);
 
 #endif

@@ -8,6 +8,7 @@
  * waited for an answer about one of them then finds that it is known, or forgotten, as was asked.
  */
 #include <kunit/static_stub.h>
+#include <linux/delay.h>
 #include <linux/dma-mapping.h>
 #include <linux/ktime.h>
 #include <linux/moduleparam.h>
@@ -28,6 +29,9 @@ MODULE_PARM_DESC(admin_ms, "Time without an answer of the firmware after which r
  */
 #define NIB_ADMIN_POLL_MS	20u
 #define NIB_PING_TIMEOUT_MS	1000u
+
+/* A firmware that does not forget what it is told to is asked again, then rebooted. */
+#define NIB_FORGET_TRIES	3u
 
 static const char *nib_admin_op_name(u16 op)
 {
@@ -156,6 +160,16 @@ static bool nib_ipc_done(struct nib_device *ndev, struct nib_ipc_call *call)
 	return nib_ipc_status(ndev, call) != NIB_ADM_PENDING;
 }
 
+/* The doorbell may have been missed; a second one does no harm. */
+static void nib_ipc_ring(struct nib_device *ndev)
+{
+	struct nib_ipc *ipc = &ndev->ipc;
+
+	spin_lock(&ipc->lock);
+	writel(ipc->tail, ndev->doorbells + NIB_DOORBELL_ADMIN);
+	spin_unlock(&ipc->lock);
+}
+
 /* Why to wait no longer for a firmware that has not answered yet, or 0. */
 static int nib_ipc_look(struct nib_device *ndev, const struct nib_ipc_call *call, bool patient)
 {
@@ -165,6 +179,7 @@ static int nib_ipc_look(struct nib_device *ndev, const struct nib_ipc_call *call
 		return ret;
 	if (nib_ipc_gives_way(ndev, call))
 		return -EAGAIN;
+	nib_ipc_ring(ndev);
 	return nib_read(ndev, NIB_REG_FW_STATE) == NIB_FW_READY && patient ? 0 : -ETIMEDOUT;
 }
 
@@ -175,7 +190,7 @@ static int nib_ipc_look(struct nib_device *ndev, const struct nib_ipc_call *call
  */
 static int nib_ipc_transact(struct nib_device *ndev, struct nib_ipc_call *call, unsigned int ms)
 {
-	unsigned int silent = 0;
+	unsigned int silent = 0, waited = 0;
 	u32 status;
 	int ret = 0;
 
@@ -190,7 +205,11 @@ static int nib_ipc_transact(struct nib_device *ndev, struct nib_ipc_call *call, 
 		ret = nib_ipc_look(ndev, call, silent < (ms ?: nib_admin_ms));
 		if (ret == -ETIMEDOUT && !ms && !drm_dev_is_unplugged(&ndev->drm)) {
 			nib_recovery_request(ndev, NIB_RUNG_ENGINE, NULL, "no answer");
+			waited += silent;
 			silent = 0;
+			/* One that is only slow is not stopped, but not waited for forever. */
+			if (waited >= NIB_ADMIN_SLOW_MS)
+				nib_recovery_request(ndev, NIB_RUNG_FIRMWARE, NULL, "no answer");
 			continue;
 		}
 		if (ret)
@@ -219,6 +238,7 @@ static int nib_ipc_settle(struct nib_device *ndev, struct nib_fw_object *object,
 {
 	struct nib_ipc_call call = { .op = op, .args = args, .nargs = nargs };
 	struct nib_gate *gate = &ndev->gate;
+	unsigned int refused = 0;
 	int ret, cookie;
 
 	do {
@@ -236,6 +256,14 @@ static int nib_ipc_settle(struct nib_device *ndev, struct nib_fw_object *object,
 				object->generation = known ? gate->generation : 0;
 		}
 		nib_gate_leave(gate);
+		/* What it still knows it may use: that has to end before memory is given to others. */
+		if (ret == -EPROTO && !known && !drm_dev_is_unplugged(&ndev->drm)) {
+			if (++refused >= NIB_FORGET_TRIES)
+				nib_recovery_request(ndev, NIB_RUNG_FIRMWARE, NULL,
+						     "firmware does not forget");
+			msleep(NIB_ADMIN_POLL_MS);
+			ret = -EAGAIN;
+		}
 	} while (ret == -EAGAIN);
 	/* Silence where nobody can help any more: the driver is being unbound. */
 	if (ret == -ETIMEDOUT)

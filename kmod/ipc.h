@@ -16,6 +16,9 @@
 
 struct nib_device;
 
+/* A firmware whose heart beats may take as long to answer; then it is rebooted. */
+#define NIB_ADMIN_SLOW_MS	5000u
+
 /* Kinds of things that the firmware is told of, each before those that refer to it. */
 enum nib_fw_kind {
 	NIB_FW_KIND_CONTEXT,

@@ -56,6 +56,12 @@ static int nib_done_error(u32 status)
 	}
 }
 
+static bool nib_done_is_valid(u32 status)
+{
+	return (status >= NIB_DONE_OK && status <= NIB_DONE_RESET) ||
+	       (status >= NIB_DONE_FAULT_READ && status <= NIB_DONE_FAULT_ECC);
+}
+
 /* Nothing more is given to the device; recovery makes it drop what it has. */
 void nib_queue_die_locked(struct nib_queue *queue, u32 state, const char *why)
 {
@@ -78,13 +84,13 @@ static void nib_queue_distrust_locked(struct nib_queue *queue, const struct nib_
 {
 	lockdep_assert_held(&queue->timeline->lock);
 
-	if (queue->corrupt)
-		return;
-	queue->corrupt = true;
 	drm_err_ratelimited(&queue->ndev->drm,
 			    "queue %u: bad completion: phase %u, status %u, seqno %llu\n",
 			    queue->hw_id, READ_ONCE(done->phase), READ_ONCE(done->status),
 			    READ_ONCE(done->seqno));
+	queue->corrupt = true;
+	queue->fault_status = nib_done_is_valid(READ_ONCE(done->status)) ? NIB_DONE_NONE :
+			      READ_ONCE(done->status);
 	queue->culprit_error = -EIO;
 	nib_queue_die_locked(queue, NIB_QUEUE_STATE_INNOCENT | NIB_QUEUE_STATE_BANNED,
 			     "a completion is corrupt");
@@ -137,12 +143,6 @@ static int nib_queue_judge_locked(struct nib_queue *queue, u32 status)
 	return -EIO;
 }
 
-static bool nib_done_is_valid(u32 status)
-{
-	return (status >= NIB_DONE_OK && status <= NIB_DONE_RESET) ||
-	       (status >= NIB_DONE_FAULT_READ && status <= NIB_DONE_FAULT_ECC);
-}
-
 /* Reads one completion if there is a new one, and signals its fence. */
 static bool nib_queue_complete_locked(struct nib_queue *queue)
 {
@@ -156,7 +156,7 @@ static bool nib_queue_complete_locked(struct nib_queue *queue)
 	lockdep_assert_held(&queue->timeline->lock);
 
 	/* Older ones are of runs that have ended, perhaps without a word of the device. */
-	if ((s32)(phase - expected) < 0 || queue->corrupt || queue->incident || queue->redo)
+	if (phase < expected || queue->corrupt || queue->incident || queue->redo)
 		return false;
 	/* The record was written before its phase. */
 	dma_rmb();

@@ -89,6 +89,7 @@ struct nib_usage {
  *	nobody takes away what belongs in it. Under the lock.
  * @why: what happened to it last. Under the lock.
  * @strikes: runs in a row that were stuck. Under the lock.
+ * @first: run that the firmware began to count with. Under the lock.
  * @skip: packets of the run at @head that a firmware before this one has completed. Under the lock.
  * @resets: of the engine, the firmware or the function that it has seen. Under the lock.
  * @state: NIB_QUEUE_STATE_*. Under the lock.
@@ -105,6 +106,7 @@ struct nib_usage {
  * @watch.head: the oldest run in flight.
  * @watch.running: enum nib_queue_running.
  * @watch.moved: whether any of that had changed at the last look.
+ * @watch.missed: a completion of it has not come.
  * @watch.ms: for how long nothing has, though it should have.
  */
 struct nib_queue {
@@ -140,6 +142,7 @@ struct nib_queue {
 	bool incident;
 	const char *why;
 	u32 strikes;
+	u64 first;
 	u32 skip;
 	u32 resets;
 	u32 state;
@@ -156,6 +159,7 @@ struct nib_queue {
 		u64 head;
 		u32 running;
 		bool moved;
+		bool missed;
 		u32 ms;
 	} watch;
 };
@@ -210,6 +214,8 @@ const struct nib_queue_status *nib_queue_status_page(struct nib_queue *queue);
 
 /* queue_recover.c */
 void nib_queue_blame(struct nib_queue *queue);
+void nib_queue_miss(struct nib_queue *queue);
+bool nib_queue_has_missed(struct nib_queue *queue);
 bool nib_queue_dump(struct nib_queue *queue);
 enum nib_rung nib_queue_rung(struct nib_queue *queue);
 int nib_queue_cancel(struct nib_queue *queue, enum nib_rung rung, unsigned int ms);

@@ -42,6 +42,44 @@ out:
 	spin_unlock_irqrestore(&queue->timeline->lock, flags);
 }
 
+/* The firmware has counted a run as done whose completion is not there. */
+static bool nib_queue_has_missed_locked(struct nib_queue *queue)
+{
+	u64 jobs = READ_ONCE(nib_queue_status_page(queue)->jobs);
+
+	lockdep_assert_held(&queue->timeline->lock);
+
+	return queue->head != queue->tail && queue->first + jobs > queue->head;
+}
+
+/* The same, for a first look: the completion may be on its way, or just not have been read. */
+bool nib_queue_has_missed(struct nib_queue *queue)
+{
+	unsigned long flags;
+	bool missed;
+
+	spin_lock_irqsave(&queue->timeline->lock, flags);
+	missed = !queue->incident && !queue->redo && nib_queue_has_missed_locked(queue);
+	spin_unlock_irqrestore(&queue->timeline->lock, flags);
+	return missed;
+}
+
+/* It did not come. The queue cannot go on without, though it is none of its fault. */
+void nib_queue_miss(struct nib_queue *queue)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&queue->timeline->lock, flags);
+	if (!queue->dead && nib_queue_has_missed_locked(queue)) {
+		queue->corrupt = true;
+		queue->fault_status = NIB_DONE_NONE;
+		queue->culprit_error = -EIO;
+		nib_queue_die_locked(queue, NIB_QUEUE_STATE_INNOCENT | NIB_QUEUE_STATE_BANNED,
+				     "a completion is missing");
+	}
+	spin_unlock_irqrestore(&queue->timeline->lock, flags);
+}
+
 /**
  * nib_queue_dump - take the core dump that is due, and let fences be signalled again.
  * @queue: queue.
@@ -106,6 +144,7 @@ static int nib_queue_redo(struct nib_queue *queue, unsigned int ms)
 
 	spin_lock_irq(&queue->timeline->lock);
 	first = queue->head;
+	queue->first = first;
 	nib_queue_keep_usage_locked(queue);
 	spin_unlock_irq(&queue->timeline->lock);
 	ret = nib_ipc_try(ndev, &queue->object, ms, NIB_ADM_QUEUE_CREATE,
@@ -234,6 +273,7 @@ void nib_queue_outlive(struct nib_queue *queue, bool lost)
 	struct nib_device *ndev = queue->ndev;
 	bool known = queue->object.generation == ndev->gate.generation;
 	struct nib_queue_place place = {};
+	bool missed = false;
 
 	/* A core dump that is still due would not show what it should any more. */
 	spin_lock_irq(&queue->timeline->lock);
@@ -248,6 +288,7 @@ void nib_queue_outlive(struct nib_queue *queue, bool lost)
 		queue->resets++;
 		nib_queue_find_place_locked(queue, &place);
 		queue->skip = place.started ? place.packets : 0;
+		missed = nib_queue_has_missed_locked(queue);
 	}
 	nib_queue_keep_usage_locked(queue);
 	memset(&queue->watch, 0, sizeof(queue->watch));
@@ -259,7 +300,7 @@ void nib_queue_outlive(struct nib_queue *queue, bool lost)
 		nib_queue_forget_completions_locked(queue);
 	} else if (lost) {
 		nib_queue_lose_locked(queue);
-	} else if (queue->hung || place.on_engine) {
+	} else if (queue->hung || place.on_engine || missed) {
 		if (!queue->hung)
 			queue->state |= NIB_QUEUE_STATE_INNOCENT;
 		queue->hung = false;
@@ -267,6 +308,7 @@ void nib_queue_outlive(struct nib_queue *queue, bool lost)
 		queue->skip = 0;
 		nib_queue_end_head_locked(queue, -EIO);
 	}
+	queue->first = queue->head;
 out:
 	spin_unlock_irq(&queue->timeline->lock);
 }

@@ -55,8 +55,14 @@ static unsigned int nib_rung_ms[NIB_RUNG_WEDGED] = {
 module_param_array_named(rung_ms, nib_rung_ms, uint, NULL, 0644);
 MODULE_PARM_DESC(rung_ms, "Time for job, queue, engine, firmware and function to recover, each");
 
-/* An engine that passes no safe point for this long, after all the time before, stands still. */
-#define NIB_STANDSTILL_MS	10u
+/*
+ * An engine that passes no safe point for this long, after all the time before, stands still. The
+ * heart of a firmware that lives beats meanwhile.
+ */
+#define NIB_STANDSTILL_MS	30u
+
+/* How long a message may take after one that was waited for in vain. */
+#define NIB_SECOND_CHANCE_MS	40u
 
 const char *nib_rung_name(enum nib_rung rung)
 {
@@ -231,15 +237,17 @@ static u32 nib_recovery_blame(struct nib_device *ndev, const char *why)
 {
 	struct nib_queue *queue = nib_recovery_on_engine(ndev);
 	const struct nib_queue_status *status;
-	u32 progress, id = U32_MAX;
+	u32 progress, heartbeat, id = U32_MAX;
 	u64 packets;
 
 	if (queue && nib_read(ndev, NIB_REG_FW_STATE) == NIB_FW_READY) {
 		status = nib_queue_status_page(queue);
 		progress = nib_read(ndev, NIB_REG_PROGRESS);
 		packets = READ_ONCE(status->packets);
+		heartbeat = nib_read(ndev, NIB_REG_FW_HEARTBEAT);
 		msleep(NIB_STANDSTILL_MS);
-		if (nib_read(ndev, NIB_REG_PROGRESS) == progress &&
+		if (nib_read(ndev, NIB_REG_FW_HEARTBEAT) != heartbeat &&
+		    nib_read(ndev, NIB_REG_PROGRESS) == progress &&
 		    READ_ONCE(status->packets) == packets &&
 		    READ_ONCE(status->running) == NIB_QUEUE_ON_ENGINE) {
 			id = queue->hw_id;
@@ -265,16 +273,13 @@ static void nib_recovery_give_up(struct nib_device *ndev)
 	queue_work(system_unbound_wq, &ndev->recovery.wedge_work);
 }
 
-static void nib_recovery_climb(struct nib_device *ndev, enum nib_rung rung, const char *why)
+/* Climbs until something helps. @hw_id: the guilty queue's id, or U32_MAX. */
+static void nib_recovery_climb(struct nib_device *ndev, enum nib_rung rung, u32 hw_id)
 {
-	u32 hw_id = nib_recovery_blame(ndev, why);
 	bool exclusive = false;
 	ktime_t start;
 	int ret = -EIO;
 
-	/* Firmware that has stopped does not see to the engine. */
-	if (rung == NIB_RUNG_ENGINE && nib_read(ndev, NIB_REG_FW_STATE) != NIB_FW_READY)
-		rung = NIB_RUNG_FIRMWARE;
 	for (; rung < NIB_RUNG_WEDGED && ret && ret != -ENODEV; rung++) {
 		if (rung >= NIB_RUNG_FIRMWARE && !exclusive) {
 			nib_restart_begin(ndev);
@@ -302,7 +307,42 @@ static void nib_recovery_climb(struct nib_device *ndev, enum nib_rung rung, cons
 	nib_watchdog_arm(ndev);
 }
 
+/*
+ * A message was not answered in time. That is the engine's doing if a packet on it does not get on,
+ * and the firmware's if its heart does not beat. Otherwise it is only slow. Returns 0 if it answers
+ * within @ms or after what was done, and -ETIMEDOUT if it is slow.
+ */
+static int nib_recovery_silence(struct nib_device *ndev, unsigned int ms, const char *why)
+{
+	u32 heartbeat = nib_read(ndev, NIB_REG_FW_HEARTBEAT), hw_id;
+	int ret;
+
+	ret = nib_ipc_try(ndev, NULL, ms, NIB_ADM_NOP, NIB_IPC_ARGS(0));
+	if (ret != -ETIMEDOUT)
+		return 0;
+	hw_id = nib_recovery_blame(ndev, why);
+	if (nib_read(ndev, NIB_REG_FW_STATE) != NIB_FW_READY ||
+	    nib_read(ndev, NIB_REG_FW_HEARTBEAT) == heartbeat)
+		nib_recovery_climb(ndev, NIB_RUNG_FIRMWARE, hw_id);
+	else if (hw_id != U32_MAX)
+		nib_recovery_climb(ndev, NIB_RUNG_ENGINE, hw_id);
+	else
+		return -ETIMEDOUT;
+	return 0;
+}
+
 /* --- The lower rungs --- */
+
+/* A queue does not stop. When it returns the message that was to stop it was answered, or is void. */
+static void nib_recovery_queue_silence(struct nib_device *ndev)
+{
+	static const char why[] = "a queue does not stop";
+
+	if (!nib_recovery_silence(ndev, NIB_SECOND_CHANCE_MS, why))
+		return;
+	if (nib_ipc_try(ndev, NULL, NIB_ADMIN_SLOW_MS, NIB_ADM_NOP, NIB_IPC_ARGS(0)) == -ETIMEDOUT)
+		nib_recovery_climb(ndev, NIB_RUNG_FIRMWARE, nib_recovery_blame(ndev, why));
+}
 
 /* Sees to one queue. */
 static void nib_recovery_queue(struct nib_device *ndev, struct nib_queue *queue)
@@ -317,8 +357,8 @@ static void nib_recovery_queue(struct nib_device *ndev, struct nib_queue *queue)
 		nib_recovery_tried(ndev, rung, queue->hw_id);
 	ret = nib_queue_cancel(queue, rung, READ_ONCE(nib_rung_ms[rung]));
 	if (ret == -ETIMEDOUT) {
-		nib_recovery_climb(ndev, NIB_RUNG_ENGINE, "a queue does not stop");
-		/* The message may have been answered meanwhile, or there is no one who would. */
+		nib_recovery_queue_silence(ndev);
+		/* The message was answered meanwhile, or there is no one who would. */
 		nib_queue_cancelled(queue, rung, READ_ONCE(nib_rung_ms[rung]));
 	} else if (!ret && incident) {
 		nib_recovery_helped(ndev, rung, start);
@@ -375,13 +415,13 @@ static void nib_recovery_work(struct work_struct *work)
 	signalling = dma_fence_begin_signalling();
 	while (!nib_device_lost(ndev)) {
 		rung = nib_recovery_take_rung(rec, &why);
-		/* Who was waited for in vain may have been waiting for somebody else. */
-		if (rung == NIB_RUNG_ENGINE &&
-		    !nib_ipc_try(ndev, NULL, READ_ONCE(nib_rung_ms[NIB_RUNG_QUEUE]), NIB_ADM_NOP,
-				 NIB_IPC_ARGS(0)))
+		if (rung == NIB_RUNG_ENGINE) {
+			/* Who has asked waits on, and asks again. */
+			nib_recovery_silence(ndev, READ_ONCE(nib_rung_ms[NIB_RUNG_QUEUE]), why);
 			continue;
+		}
 		if (rung) {
-			nib_recovery_climb(ndev, rung, why);
+			nib_recovery_climb(ndev, rung, nib_recovery_blame(ndev, why));
 			continue;
 		}
 		queue = nib_recovery_take_queue(rec);

@@ -16,6 +16,9 @@
 #include "queue.h"
 #include "recovery.h"
 
+/* A boot that fails once may have had bad luck. */
+#define NIB_BOOT_TRIES	2u
+
 /**
  * nib_restart_begin - have the firmware for oneself. Paired with nib_restart_end().
  * @ndev: device.
@@ -47,13 +50,18 @@ static void nib_restart_queues(struct nib_device *ndev, bool lost)
  */
 int nib_restart_boot(struct nib_device *ndev, bool lost)
 {
+	unsigned int tries;
 	int ret;
 
 	if (lost)
 		ndev->losses++;
 	nib_restart_queues(ndev, lost);
 	nib_ipc_reset(ndev);
-	ret = nib_fw_boot(ndev);
+	for (tries = 0; tries < NIB_BOOT_TRIES; tries++) {
+		ret = nib_fw_boot(ndev);
+		if (!ret || ret == -ENODEV)
+			break;
+	}
 	if (!ret)
 		ret = nib_ipc_restore(ndev, lost);
 	return ret == -ETIMEDOUT || ret == -EPROTO ? -EIO : ret;

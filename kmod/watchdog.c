@@ -57,6 +57,7 @@ static void nib_watchdog_look(struct nib_device *ndev, struct nib_queue *queue, 
 	queue->watch.moved = packets != queue->watch.packets || head != queue->watch.head ||
 			     (queue->watch.running == NIB_QUEUE_ON_ENGINE &&
 			      progress != ndev->watchdog_progress);
+	queue->watch.missed = nib_queue_has_missed(queue);
 	queue->watch.packets = packets;
 	queue->watch.head = head;
 	if (nib_queue_is_idle(queue)) {
@@ -78,7 +79,7 @@ static unsigned int nib_watchdog_patience(const struct nib_queue *queue,
 {
 	unsigned int period = READ_ONCE(nib_watchdog_ms);
 
-	if (queue->watch.running == NIB_QUEUE_ON_ENGINE)
+	if (queue->watch.running == NIB_QUEUE_ON_ENGINE || queue->watch.missed)
 		return period;
 	if (look->engine_stuck)
 		return 0;
@@ -94,27 +95,26 @@ static void nib_watchdog_check_queue(struct nib_device *ndev, struct nib_queue *
 {
 	unsigned int patience = nib_watchdog_patience(queue, look);
 
+	/* Perhaps it was not heard. */
+	if (queue->watch.running == NIB_QUEUE_IDLE)
+		nib_queue_ring(queue);
 	if (!patience) {
 		queue->watch.ms = 0;
 		return;
 	}
 	queue->watch.ms += look->tick_ms;
-	if (queue->watch.running == NIB_QUEUE_IDLE || queue->watch.running == NIB_QUEUE_SUSPENDED) {
-		/* Nobody is served. Perhaps nobody was heard. */
-		nib_queue_ring(queue);
-		if (queue->watch.ms >= patience) {
-			queue->watch.ms = 0;
-			nib_recovery_request(ndev, NIB_RUNG_FIRMWARE, NULL,
-					     "jobs are not started");
-		}
-		return;
-	}
 	if (queue->watch.ms < patience)
 		return;
 	dev_info_ratelimited(&ndev->pdev->dev, "queue %u: no progress for %u ms\n", queue->hw_id,
 			     queue->watch.ms);
 	queue->watch.ms = 0;
-	nib_queue_blame(queue);
+	if (queue->watch.missed)
+		nib_queue_miss(queue);
+	else if (queue->watch.running == NIB_QUEUE_ON_ENGINE ||
+		 queue->watch.running == NIB_QUEUE_BLOCKED)
+		nib_queue_blame(queue);
+	else
+		nib_recovery_request(ndev, NIB_RUNG_FIRMWARE, NULL, "jobs do not start");
 }
 
 static void nib_watchdog_check_queues(struct nib_device *ndev, struct nib_watchdog_look *look)

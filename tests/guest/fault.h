@@ -195,13 +195,13 @@ static UNUSED void worker_end(struct worker *w)
 	OK(vm_destroy(w->fd, w->vm));
 }
 
-/* The queue is dead by a fault of its own; another one in its place works. */
-static UNUSED void worker_died(struct worker *w, uint32_t fault_status)
+/* The queue is dead, @blame it or not; another one in its place works. */
+static UNUSED void worker_died(struct worker *w, uint32_t blame, uint32_t fault_status)
 {
 	struct nib_queue_get_state state = queue_state(w->fd, w->queue);
 	uint32_t fence = syncobj(w->fd);
 
-	EQUAL(state.state, NIB_QUEUE_STATE_GUILTY | NIB_QUEUE_STATE_BANNED);
+	EQUAL(state.state, blame | NIB_QUEUE_STATE_BANNED);
 	EQUAL(state.fault_status, fault_status);
 	EXPECT(worker_submit(w, 2, 0, fence), -ECANCELED);
 	drmSyncobjDestroy(w->fd, fence);

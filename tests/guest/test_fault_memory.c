@@ -22,14 +22,14 @@ static void mmu_fault(void)
 	EQUAL(state.fault_packet, 1);
 	EQUAL(state.fault_va, FAULT_VA + FAULT_ROW(11));
 	EQUAL(queue_state(w.fd, other.queue).state, 0);
-	worker_died(&w, NIB_DONE_FAULT_READ);
+	worker_died(&w, NIB_QUEUE_STATE_GUILTY, NIB_DONE_FAULT_READ);
 }
 
 static void mmu_fault_of_a_write(void)
 {
 	control("{\"inject\":\"mmu-fault\",\"queue\":%u}", w.hw);
 	EXPECT(worker_run(&w, 13), -EFAULT);
-	worker_died(&w, NIB_DONE_FAULT_WRITE);
+	worker_died(&w, NIB_QUEUE_STATE_GUILTY, NIB_DONE_FAULT_WRITE);
 }
 
 static void ecc_corrected(void)
@@ -49,7 +49,7 @@ static void ecc_not_corrected(void)
 	EXPECT(worker_run(&w, 31), -EIO);
 	OK(worker_run(&other, 32));
 	EQUAL(queue_state(w.fd, other.queue).state, 0);
-	worker_died(&w, NIB_DONE_FAULT_ECC);
+	worker_died(&w, NIB_QUEUE_STATE_GUILTY, NIB_DONE_FAULT_ECC);
 }
 
 /* Together longer than the watchdog waits, but packet by packet there is progress. */
