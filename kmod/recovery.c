@@ -46,10 +46,10 @@
 
 /* How long a rung may take to show that it helped, before the next one is tried. */
 static unsigned int nib_rung_ms[NIB_RUNG_WEDGED] = {
-	[NIB_RUNG_JOB] = 200,
-	[NIB_RUNG_QUEUE] = 200,
+	[NIB_RUNG_JOB] = 150,
+	[NIB_RUNG_QUEUE] = 150,
 	[NIB_RUNG_ENGINE] = 100,
-	[NIB_RUNG_FIRMWARE] = 200,
+	[NIB_RUNG_FIRMWARE] = 150,
 	[NIB_RUNG_FUNCTION] = 1000,
 };
 module_param_array_named(rung_ms, nib_rung_ms, uint, NULL, 0644);
@@ -60,6 +60,9 @@ MODULE_PARM_DESC(rung_ms, "Time for job, queue, engine, firmware and function to
  * heart of a firmware that lives beats meanwhile.
  */
 #define NIB_STANDSTILL_MS	30u
+
+/* What a step of a wait for a register counts at most. */
+#define NIB_WAIT_STEP_MAX_US	2000ll
 
 /* How long a message may take after one that was waited for in vain. */
 #define NIB_SECOND_CHANCE_MS	40u
@@ -103,10 +106,12 @@ static void nib_recovery_helped(struct nib_device *ndev, enum nib_rung rung, kti
 	spin_unlock_irqrestore(&ndev->recovery.lock, flags);
 }
 
-/* How often a rung was climbed on since the driver bound. */
+/* How often a rung has helped since the driver bound; for the last one, whether it was reached. */
 u32 nib_recovery_count(struct nib_device *ndev, enum nib_rung rung)
 {
-	return READ_ONCE(ndev->recovery.stats[rung].tried);
+	const struct nib_rung_stats *stats = &ndev->recovery.stats[rung];
+
+	return READ_ONCE(*(rung == NIB_RUNG_WEDGED ? &stats->tried : &stats->helped));
 }
 
 /* Resets of the engine, the firmware and the function since the driver bound. */
@@ -141,7 +146,8 @@ static void nib_recovery_wedge_work(struct work_struct *work)
 static int nib_recovery_wait(struct nib_device *ndev, u32 reg, u32 value, bool until_equal,
 			     unsigned int ms)
 {
-	unsigned int slept = 0;
+	s64 waited = 0;
+	ktime_t last;
 	u32 now;
 
 	for (;;) {
@@ -150,11 +156,12 @@ static int nib_recovery_wait(struct nib_device *ndev, u32 reg, u32 value, bool u
 			return -ENODEV;
 		if ((now == value) == until_equal)
 			return 0;
-		if (slept >= ms * 1000)
+		if (waited >= ms * (s64)USEC_PER_MSEC)
 			return -ETIMEDOUT;
-		/* Counted by what was asked for: a machine that is busy elsewhere gets its turns. */
+		last = ktime_get();
 		usleep_range(200, 400);
-		slept += 300;
+		/* Where the machine was busy elsewhere, so perhaps was the device. */
+		waited += min(ktime_us_delta(ktime_get(), last), NIB_WAIT_STEP_MAX_US);
 	}
 }
 

@@ -31,6 +31,7 @@ MODULE_PARM_DESC(watchdog_ms, "Time without progress after which a job is stuck 
 /* What one look at all queues found. */
 struct nib_watchdog_look {
 	unsigned int tick_ms;
+	bool beats;		/* the heart of the firmware does */
 	bool busy;		/* something is in flight */
 	bool progressed;	/* and some of it gets on */
 	bool engine_stuck;	/* a packet is on the engine and does not */
@@ -120,30 +121,32 @@ static void nib_watchdog_check_queue(struct nib_device *ndev, struct nib_queue *
 static void nib_watchdog_check_queues(struct nib_device *ndev, struct nib_watchdog_look *look)
 {
 	u32 progress = nib_read(ndev, NIB_REG_PROGRESS);
+	u32 heartbeat = nib_read(ndev, NIB_REG_FW_HEARTBEAT);
 	struct nib_queue *queue;
 
+	look->beats = heartbeat != ndev->watchdog_heartbeat;
 	mutex_lock(&ndev->queues_lock);
 	list_for_each_entry(queue, &ndev->queues, link)
 		nib_watchdog_look(ndev, queue, progress, look);
+	/* A firmware that is dead moves nobody, and is no queue's fault. */
 	list_for_each_entry(queue, &ndev->queues, link)
-		if (!queue->watch.moved && !nib_queue_is_idle(queue))
+		if (look->beats && !queue->watch.moved && !nib_queue_is_idle(queue))
 			nib_watchdog_check_queue(ndev, queue, look);
 	mutex_unlock(&ndev->queues_lock);
 	ndev->watchdog_progress = progress;
+	ndev->watchdog_heartbeat = heartbeat;
 }
 
 /* The firmware counts; one that has stopped counting, and does nothing else either, is dead. */
 static void nib_watchdog_check_firmware(struct nib_device *ndev,
 					const struct nib_watchdog_look *look)
 {
-	u32 heartbeat = nib_read(ndev, NIB_REG_FW_HEARTBEAT);
 	u32 state = nib_read(ndev, NIB_REG_FW_STATE);
 
-	if (look->progressed || heartbeat != ndev->watchdog_heartbeat)
+	if (look->progressed || look->beats)
 		ndev->watchdog_silent_ms = 0;
 	else
 		ndev->watchdog_silent_ms += look->tick_ms;
-	ndev->watchdog_heartbeat = heartbeat;
 	/* It may have been stopped by us, just now. */
 	if (nib_gate_is_closed(&ndev->gate))
 		return;
