@@ -100,6 +100,23 @@ void nib_device_kick(struct nib_device *device)
 		device->hw.ops.kick(device->hw.host);
 }
 
+/* --- Trace --- */
+
+/* A thread has worked on the packet that executes. */
+static void device_trace_work(void *arg, unsigned int thread, uint64_t start, uint64_t end)
+{
+	struct nib_device *device = arg;
+	const struct nib_trace_event event = {
+		.kind = NIB_TRACE_WORK,
+		.op = device->command.words[0] & 0xffff,
+		.thread = thread,
+		.host_start_ns = start,
+		.host_end_ns = end,
+	};
+
+	device->hw.ops.trace(device->hw.host, &event);
+}
+
 /* --- Life --- */
 
 int nib_device_create(const struct nib_device_config *config, char *error, size_t error_bytes,
@@ -122,6 +139,8 @@ int nib_device_create(const struct nib_device_config *config, char *error, size_
 		return err;
 	}
 	device->hw.park = device_park;
+	if (config->ops.trace)
+		nib_pool_trace(device->hw.pool, device_trace_work, device);
 	device->hw.trouble.enabled = config->inject;
 	device->fw.hw = &device->hw;
 	nib_fw_forget(&device->fw);
@@ -325,9 +344,36 @@ bool nib_device_blocked(struct nib_device *device)
 	return pending;
 }
 
+/* The packet has executed, and is not booked yet. */
+static void device_trace_packet(struct nib_device *device, uint64_t start)
+{
+	const struct nib_fw_queue *queue = &device->fw.queues[device->fw.running];
+	const struct nib_engine_result *result = &device->result;
+	struct nib_trace_event event = {
+		.kind = NIB_TRACE_PACKET,
+		.op = device->command.words[0] & 0xffff,
+		.queue = device->fw.running,
+		.packet = queue->job.packets,
+		.status = result->status,
+		.seqno = queue->job.entry.seqno,
+		.host_start_ns = start,
+		.host_end_ns = nib_host_ns(),
+		.start_ps = nib_meter_clock_ps(&device->hw),
+		.time_ps = result->time_ps,
+		.ops = result->ops,
+		.energy_pj = result->energy_pj,
+	};
+
+	nib_cost_engines(&device->hw.chip, &result->cost, event.engine_ps);
+	memcpy(event.read, result->cost.read, sizeof(event.read));
+	memcpy(event.write, result->cost.write, sizeof(event.write));
+	device->hw.ops.trace(device->hw.host, &event);
+}
+
 /* One packet. With the lock held, which is free while it executes. */
 static void device_execute(struct nib_device *device)
 {
+	uint64_t start = device->hw.ops.trace ? nib_host_ns() : 0;
 	struct nib_afflicted afflicted;
 
 	nib_device_afflict(device, &afflicted);
@@ -336,6 +382,10 @@ static void device_execute(struct nib_device *device)
 	nib_engine_execute(&device->hw, &device->command, &device->result);
 	pthread_mutex_lock(&device->lock);
 	device->busy = false;
+	/* The firmware may have been lost while the packet ran, and with it whose it was. */
+	if (start && device->fw.running != NIB_FW_NO_QUEUE &&
+	    device->result.status != NIB_ENGINE_BLOCKED)
+		device_trace_packet(device, start);
 	pthread_cond_broadcast(&device->changed);
 	nib_device_relieve(device, &afflicted);
 	nib_fw_retire(&device->fw, &device->command, &device->result);

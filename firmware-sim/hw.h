@@ -275,6 +275,8 @@ void nib_meter_busy(struct nib_hw *hw, uint64_t host_ns);
 void nib_meter_idle(struct nib_hw *hw, uint64_t host_ns);
 void nib_meter_sleep(struct nib_hw *hw, bool asleep, uint64_t host_ns);
 uint64_t nib_meter_clock_ns(const struct nib_hw *hw, uint64_t host_ns);
+/* While the device is busy. */
+uint64_t nib_meter_clock_ps(const struct nib_hw *hw);
 uint64_t nib_meter_energy_uj(struct nib_hw *hw, uint64_t host_ns);
 uint32_t nib_meter_power_mw(struct nib_hw *hw, uint64_t host_ns);
 uint32_t nib_meter_temp_mc(struct nib_hw *hw, uint64_t host_ns);
@@ -285,6 +287,8 @@ uint64_t nib_host_ns(void);
 /* Turns a cost into cycles, time and energy. */
 void nib_cost_settle(const struct nib_chip *chip, const struct nib_cost *cost, bool first,
 		     struct nib_engine_result *result);
+/* How long a cost keeps each engine busy, picoseconds, by enum nib_trace_engine. */
+void nib_cost_engines(const struct nib_chip *chip, const struct nib_cost *cost, uint64_t *engine_ps);
 void nib_cost_gemm(const struct nib_chip *chip, struct nib_cost *cost, uint64_t rows, uint64_t n,
 		   uint64_t k, uint32_t a_fmt, uint32_t w_fmt);
 void nib_cost_attention(const struct nib_chip *chip, struct nib_cost *cost, uint64_t positions,

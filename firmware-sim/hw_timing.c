@@ -69,17 +69,36 @@ void nib_cost_vector(const struct nib_chip *chip, struct nib_cost *cost, uint64_
 	cost->vector_cycles = nib_add_sat(cost->vector_cycles, div_up(slots, chip->lanes));
 }
 
+/* Cycles by enum nib_trace_engine. */
+static void cost_engine_cycles(const struct nib_chip *chip, const struct nib_cost *cost,
+			       uint64_t *cycles)
+{
+	cycles[NIB_TRACE_TENSOR] = div_up(cost->tensor_cycles, 1000);
+	cycles[NIB_TRACE_VECTOR] = cost->vector_cycles;
+	for (int i = 0; i < NIB_MEMS; i++)
+		cycles[NIB_TRACE_MEMORY + i] =
+			div_up((u128)nib_add_sat(cost->read[i], cost->write[i]) * chip->clock_hz,
+			       chip->mem[i].bytes_per_s);
+}
+
+/* Engines overlap: the slowest one says how long it takes. */
 static uint64_t cost_cycles(const struct nib_chip *chip, const struct nib_cost *cost)
 {
-	uint64_t most = cost->vector_cycles, tensor = div_up(cost->tensor_cycles, 1000), mem;
+	uint64_t cycles[NIB_TRACE_ENGINES], most = 0;
 
-	most = tensor > most ? tensor : most;
-	for (int i = 0; i < NIB_MEMS; i++) {
-		mem = div_up((u128)nib_add_sat(cost->read[i], cost->write[i]) * chip->clock_hz,
-			     chip->mem[i].bytes_per_s);
-		most = mem > most ? mem : most;
-	}
+	cost_engine_cycles(chip, cost, cycles);
+	for (int i = 0; i < NIB_TRACE_ENGINES; i++)
+		most = cycles[i] > most ? cycles[i] : most;
 	return most;
+}
+
+void nib_cost_engines(const struct nib_chip *chip, const struct nib_cost *cost, uint64_t *engine_ps)
+{
+	uint64_t cycles[NIB_TRACE_ENGINES];
+
+	cost_engine_cycles(chip, cost, cycles);
+	for (int i = 0; i < NIB_TRACE_ENGINES; i++)
+		engine_ps[i] = div_up((u128)cycles[i] * 1000000000000ull, chip->clock_hz);
 }
 
 /* Without static power, femtojoules. */
@@ -159,6 +178,11 @@ void nib_meter_idle(struct nib_hw *hw, uint64_t host_ns)
 uint64_t nib_meter_clock_ns(const struct nib_hw *hw, uint64_t host_ns)
 {
 	return hw->meter.busy_ps / 1000 + meter_idle_ns(&hw->meter, host_ns);
+}
+
+uint64_t nib_meter_clock_ps(const struct nib_hw *hw)
+{
+	return nib_add_sat(hw->meter.busy_ps, nib_mul_sat(hw->meter.idle_ns, 1000));
 }
 
 static uint64_t meter_idle_mw(const struct nib_hw *hw)

@@ -16,6 +16,57 @@
 
 struct nib_device;
 
+/* What a struct nib_trace_event tells of. */
+enum nib_trace_kind {
+	NIB_TRACE_PACKET = 0,	/* a packet has run */
+	NIB_TRACE_WORK = 1,	/* a thread has worked on its part of one */
+};
+
+/* What a packet may keep busy. */
+enum nib_trace_engine {
+	NIB_TRACE_TENSOR = 0,
+	NIB_TRACE_VECTOR = 1,
+	NIB_TRACE_MEMORY = 2,	/* + enum nib_mem: the path to it */
+	NIB_TRACE_ENGINES = 5,
+};
+
+/**
+ * struct nib_trace_event - what the device did, on its own clock and on the host's.
+ * @kind: enum nib_trace_kind. WORK has @op, @thread and the host's times only.
+ * @op: enum nib_op.
+ * @queue: hardware id.
+ * @thread: 0 for the one that calls nib_device_run().
+ * @packet: index in its stream.
+ * @status: enum nib_done_status.
+ * @seqno: of the job.
+ * @host_start_ns: CLOCK_MONOTONIC; so is @host_end_ns.
+ * @start_ps: modelled clock when the packet started.
+ * @time_ps: how long it took, modelled.
+ * @engine_ps: of that, how long each engine was busy; they overlap.
+ * @read: bytes, by enum nib_mem.
+ * @write: bytes, by enum nib_mem.
+ * @ops: arithmetic operations.
+ * @energy_pj: modelled.
+ */
+struct nib_trace_event {
+	uint32_t kind;
+	uint32_t op;
+	uint32_t queue;
+	uint32_t thread;
+	uint32_t packet;
+	uint32_t status;
+	uint64_t seqno;
+	uint64_t host_start_ns;
+	uint64_t host_end_ns;
+	uint64_t start_ps;
+	uint64_t time_ps;
+	uint64_t engine_ps[NIB_TRACE_ENGINES];
+	uint64_t read[3];
+	uint64_t write[3];
+	uint64_t ops;
+	uint64_t energy_pj;
+};
+
 /**
  * struct nib_host_ops - the machine around the device.
  * @dma: host pointer to [addr, addr + bytes) of DMA space, or NULL where that is not mapped,
@@ -24,12 +75,15 @@ struct nib_device;
  * @irq: raise MSI-X vector @vector.
  * @kick: work has arrived; wake whoever calls nib_device_run(). May be NULL.
  * @log: one line, no newline; level as in syslog. May be NULL.
+ * @trace: an event; from any thread of the device, and not to call back into it. May be NULL, which
+ *	costs nothing.
  */
 struct nib_host_ops {
 	void *(*dma)(void *host, uint64_t addr, size_t bytes, bool write);
 	void (*irq)(void *host, unsigned int vector);
 	void (*kick)(void *host);
 	void (*log)(void *host, int level, const char *line);
+	void (*trace)(void *host, const struct nib_trace_event *event);
 };
 
 /**

@@ -27,6 +27,8 @@ struct worker {
 struct nib_pool {
 	unsigned int threads;
 	struct worker *workers;		/* threads - 1 of them */
+	void (*seen)(void *arg, unsigned int thread, uint64_t start, uint64_t end);
+	void *seen_arg;
 
 	pthread_mutex_t lock;		/* protects what follows up to @next */
 	pthread_cond_t wake;
@@ -60,6 +62,16 @@ static uint32_t round_of(uint64_t next)
 	return (uint32_t)(next >> 32);
 }
 
+static void do_part(const struct nib_pool *pool, unsigned int thread,
+		    void (*work)(void *, unsigned int, unsigned int), void *arg, unsigned int part)
+{
+	uint64_t start = pool->seen ? now_ns() : 0;
+
+	work(arg, part, thread);
+	if (pool->seen)
+		pool->seen(pool->seen_arg, thread, start, now_ns());
+}
+
 /* Works off parts of @round. */
 static void take_parts(struct nib_pool *pool, uint32_t round, unsigned int thread,
 		       void (*work)(void *, unsigned int, unsigned int), void *arg,
@@ -72,7 +84,8 @@ static void take_parts(struct nib_pool *pool, uint32_t round, unsigned int threa
 							   memory_order_acq_rel,
 							   memory_order_acquire))
 			continue;
-		work(arg, (unsigned int)(uint32_t)next, thread);
+		do_part(pool, thread, work, arg, (unsigned int)(uint32_t)next);
+		/* The caller goes on, and may end the trace, once all parts are done. */
 		atomic_fetch_add_explicit(&pool->done, 1, memory_order_acq_rel);
 		next = atomic_load_explicit(&pool->next, memory_order_acquire);
 	}
@@ -170,6 +183,16 @@ void nib_pool_destroy(struct nib_pool *pool)
 	pthread_mutex_destroy(&pool->lock);
 	free(pool->workers);
 	free(pool);
+}
+
+void nib_pool_trace(struct nib_pool *pool,
+		    void (*seen)(void *arg, unsigned int thread, uint64_t start, uint64_t end),
+		    void *arg)
+{
+	if (!pool)
+		return;
+	pool->seen = seen;
+	pool->seen_arg = arg;
 }
 
 unsigned int nib_pool_threads(const struct nib_pool *pool)

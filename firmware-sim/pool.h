@@ -6,6 +6,8 @@
 #ifndef NIB_POOL_H
 #define NIB_POOL_H
 
+#include <stdint.h>
+
 struct nib_pool;
 
 /**
@@ -16,6 +18,15 @@ struct nib_pool;
  */
 int nib_pool_create(unsigned int threads, struct nib_pool **pool);
 void nib_pool_destroy(struct nib_pool *pool);
+
+/**
+ * nib_pool_trace - have told which thread worked when. Before the first nib_pool_run().
+ * @seen: called by the thread after each part, unless there is only one. Times are CLOCK_MONOTONIC
+ *	nanoseconds. Threads other than the caller of nib_pool_run() have numbers above 0.
+ */
+void nib_pool_trace(struct nib_pool *pool,
+		    void (*seen)(void *arg, unsigned int thread, uint64_t start, uint64_t end),
+		    void *arg);
 
 /* How many threads work at once. */
 unsigned int nib_pool_threads(const struct nib_pool *pool);

@@ -169,6 +169,9 @@ static int check_params(const struct accel_open_params *in, struct accel_open_pa
 		return accel_fail(NULL, -ENODEV, "open: this library was built without the %s "
 				  "transport",
 				  params->transport == ACCEL_TRANSPORT_DRM ? "drm" : "sim");
+	if (params->trace && params->transport != ACCEL_TRANSPORT_SIM)
+		return accel_fail(NULL, -EOPNOTSUPP, "open: only the sim transport tells what the "
+				  "device does");
 	if (!params->alloc)
 		params->alloc = default_alloc;
 	return 0;

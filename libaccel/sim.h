@@ -23,6 +23,7 @@ struct sim_host {
  * @sram_dirty: SRAM below was used before.
  * @hbm_dirty: HBM from here on, past the window, was used before.
  * @work: the device was given something since it last had nothing to do.
+ * @trace: see accel_open_params; NULL for none.
  * @zero_queue: clears what the CPU cannot reach; made when first needed.
  */
 struct sim_device {
@@ -34,6 +35,7 @@ struct sim_device {
 	uint32_t n_hosts;
 	uint32_t cap_hosts;
 	struct nib_ctrl *ctrl;
+	void (*trace)(void *user, const struct accel_trace_event *event);
 	uint32_t admin_tail;
 	bool context;
 	bool work;

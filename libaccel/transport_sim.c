@@ -60,6 +60,21 @@ static void on_log(void *host, int level, const char *line)
 		  level <= 6 ? ACCEL_LOG_INFO : ACCEL_LOG_DEBUG, "device: %s", line);
 }
 
+/* The library's event is the device's, under its own name. */
+_Static_assert(sizeof(struct accel_trace_event) == sizeof(struct nib_trace_event) &&
+	       offsetof(struct accel_trace_event, energy_pj) ==
+	       offsetof(struct nib_trace_event, energy_pj) &&
+	       (int)ACCEL_TRACE_ENGINES == (int)NIB_TRACE_ENGINES, "trace events");
+
+static void on_trace(void *host, const struct nib_trace_event *event)
+{
+	struct sim_device *sim = host;
+	struct accel_trace_event copy;
+
+	memcpy(&copy, event, sizeof(copy));
+	sim->trace(sim->base.user, &copy);
+}
+
 /* --- Bits for ids --- */
 
 static int take_id(uint64_t *bits, uint32_t count, uint32_t *id)
@@ -188,18 +203,22 @@ static void sim_close(struct accel_device *device)
 	sim_memory_fini(sim);
 }
 
-static int start(struct sim_device *sim, const char *chip, uint32_t threads)
+static int start(struct sim_device *sim, const struct accel_open_params *params)
 {
 	struct nib_device_config config = {
-		.chip = chip ? chip : "small",
-		.threads = threads,
-		.ops = { .dma = sim_host_dma, .irq = on_irq, .kick = on_kick, .log = on_log },
+		.chip = params->chip ? params->chip : "small",
+		.threads = params->threads,
+		.ops = {
+			.dma = sim_host_dma, .irq = on_irq, .kick = on_kick, .log = on_log,
+			.trace = params->trace ? on_trace : NULL,
+		},
 		.host = sim,
 	};
 	struct accel_device *device = &sim->base;
 	char why[160] = "";
 	int err;
 
+	sim->trace = params->trace;
 	err = nib_device_create(&config, why, sizeof(why), &sim->nib);
 	if (err)
 		return accel_fail(device, err == -ENOENT ? -EINVAL : err, "open: chip %s: %s",
@@ -223,7 +242,7 @@ static int start(struct sim_device *sim, const char *chip, uint32_t threads)
 static int sim_open(struct accel_device *device, const struct accel_open_params *params)
 {
 	struct sim_device *sim = to_sim(device);
-	int err = start(sim, params->chip, params->threads);
+	int err = start(sim, params);
 
 	if (!err)
 		err = sim_query(device);

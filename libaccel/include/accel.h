@@ -50,6 +50,58 @@ enum accel_log_level {
 	ACCEL_LOG_DEBUG = 3,
 };
 
+/* What a struct accel_trace_event tells of, and what a packet may keep busy. */
+enum accel_trace_kind {
+	ACCEL_TRACE_PACKET = 0,		/* a packet has run */
+	ACCEL_TRACE_WORK = 1,		/* a thread of the device model has worked on a part of one */
+};
+
+enum accel_trace_engine {
+	ACCEL_TRACE_TENSOR = 0,
+	ACCEL_TRACE_VECTOR = 1,
+	ACCEL_TRACE_HBM = 2,
+	ACCEL_TRACE_SRAM = 3,
+	ACCEL_TRACE_HOST = 4,
+	ACCEL_TRACE_ENGINES = 5,
+};
+
+/**
+ * struct accel_trace_event - what the device model did, on its own clock and on the host's.
+ * @kind: enum accel_trace_kind. WORK has @op, @thread and the host's times only.
+ * @op: enum nib_op.
+ * @queue: number of the queue on the device.
+ * @thread: 0 for the one that calls the library, others for those of the model.
+ * @packet: index in its stream.
+ * @status: enum nib_done_status.
+ * @seqno: of the job, in its queue.
+ * @host_start_ns: CLOCK_MONOTONIC; so is @host_end_ns.
+ * @start_ps: modelled clock when the packet started.
+ * @time_ps: how long it took, modelled.
+ * @engine_ps: of that, how long each engine was busy; they overlap.
+ * @read: bytes from HBM, SRAM and host memory.
+ * @write: bytes to them.
+ * @ops: arithmetic operations.
+ * @energy_pj: modelled.
+ */
+struct accel_trace_event {
+	uint32_t kind;
+	uint32_t op;
+	uint32_t queue;
+	uint32_t thread;
+	uint32_t packet;
+	uint32_t status;
+	uint64_t seqno;
+	uint64_t host_start_ns;
+	uint64_t host_end_ns;
+	uint64_t start_ps;
+	uint64_t time_ps;
+	uint64_t engine_ps[ACCEL_TRACE_ENGINES];
+	uint64_t read[3];
+	uint64_t write[3];
+	uint64_t ops;
+	uint64_t energy_pj;
+};
+
 /**
  * struct accel_open_params - how to open a device.
  * @struct_size: sizeof(struct accel_open_params).
@@ -61,6 +113,8 @@ enum accel_log_level {
  * @user: first argument of the hooks.
  * @threads: sim: threads that compute at once inside the library's calls, the caller's included;
  *	0 for 1, which starts none. Results do not depend on it.
+ * @trace: sim: receives what the device model does, from any of its threads; must not call the
+ *	library. NULL for nothing. Other transports refuse it: -EOPNOTSUPP.
  */
 struct accel_open_params {
 	size_t struct_size;
@@ -71,6 +125,7 @@ struct accel_open_params {
 	void (*log)(void *user, enum accel_log_level level, const char *line);
 	void *user;
 	uint32_t threads;
+	void (*trace)(void *user, const struct accel_trace_event *event);
 };
 
 /**
@@ -78,7 +133,7 @@ struct accel_open_params {
  * @params: NULL for all defaults.
  *
  * Returns 0; -ENODEV (no such device), -EACCES, -EPROTONOSUPPORT (driver of another major),
- * -EINVAL, -ENOMEM. On an error accel_last_error(NULL) has the text, per thread.
+ * -EINVAL, -EOPNOTSUPP, -ENOMEM. On an error accel_last_error(NULL) has the text, per thread.
  */
 int accel_open(const struct accel_open_params *params, struct accel_device **device);
 void accel_close(struct accel_device *device);
