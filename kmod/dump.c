@@ -163,7 +163,8 @@ static void nib_dump_firmware(const struct nib_dump_scene *scene)
 static void nib_dump_admin(const struct nib_dump_scene *scene)
 {
 	struct nib_device *ndev = scene->ndev;
-	u32 tail = READ_ONCE(ndev->ipc.tail), i = tail > NIB_ADMIN_SLOTS ? tail - NIB_ADMIN_SLOTS : 0;
+	u32 tail = READ_ONCE(ndev->ipc.tail);
+	u32 i = tail > NIB_ADMIN_SLOTS ? tail - NIB_ADMIN_SLOTS : 0;
 	struct nib_dump_section_mark section =
 		nib_dump_open(scene->dump, NIB_DUMP_ADMIN, 0, sizeof(struct nib_admin_msg));
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Keeping core dumps. They are written where fences are signalled, so that their pages come from
- * GFP_NOWAIT; some are kept for good, so that the most important part is there when memory is short.
- * devcoredump, which allocates as it likes, gets a dump from a work item that no fence waits for.
+ * GFP_NOWAIT; some are kept for good, so that the most important part is there when memory is
+ * short. devcoredump, which allocates as it likes, gets a dump from a work item that no fence waits
+ * for.
  */
 #include <linux/devcoredump.h>
 #include <linux/ktime.h>

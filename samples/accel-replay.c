@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * accel-replay: reads a core dump of a device, shows it, and replays the job that failed on a device
- * in process, to see whether it fails the same way. The parts are in replay/.
+ * accel-replay: reads a core dump of a device, shows it, and replays the job that failed on a
+ * device in process, to see whether it fails the same way. The parts are in replay/.
  */
 #include <errno.h>
 #include <getopt.h>

@@ -57,8 +57,8 @@ struct nib_dump_header {
 NIB_STATIC_ASSERT(sizeof(struct nib_dump_header) == 48, "dump header");
 
 /**
- * enum nib_dump_type - sections. "array": of structs of nib_dump_section.size bytes each; "bytes":
- * one struct of that size, then bytes.
+ * enum nib_dump_type - sections. "array": of structs of nib_dump_section.size bytes each;
+ * "bytes": one struct of that size, then bytes.
  */
 enum nib_dump_type {
 	NIB_DUMP_TEXT = 1,		/* UTF-8 text for people; nothing that is not elsewhere */
@@ -240,7 +240,8 @@ enum nib_dump_contents {
 	NIB_DUMP_NOT_ASKED = 0,		/* not bound DUMPABLE */
 	NIB_DUMP_HELD = 1,		/* all of it */
 	NIB_DUMP_PARTLY = 2,		/* as much as there was room for, from its start */
-	NIB_DUMP_UNREACHABLE = 3,	/* the CPU does not see it, or a part: SRAM, HBM past the window */
+	NIB_DUMP_UNREACHABLE = 3,	/* the CPU does not see all of it: SRAM, HBM past the
+					 * window; what comes before that is there */
 };
 
 /**

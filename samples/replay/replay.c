@@ -485,7 +485,8 @@ static int replay(struct replay *r)
 
 	err = stage_open(&r->stage, chip, r->params->threads);
 	if (err)
-		return fail(r, err, "chip %s: %s", chip, r->stage.error);
+		return fail(r, err, "chip %s: %s%s", chip, r->stage.error,
+			    r->params->chip ? "" : "; --chip takes another");
 	snprintf(result->chip, sizeof(result->chip), "%s", chip);
 	result->first = first_packet(r, dump_find_queue(r->dump, r->dump->reason.queue));
 	err = make_memory(r);

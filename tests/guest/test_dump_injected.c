@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Core dumps of trouble that is not in the job: memory that fails, a page table walk that goes wrong,
- * an engine that is stuck, firmware that crashes. Each has what there was to see.
+ * Core dumps of trouble that is not in the job: memory that fails, a page table walk that goes
+ * wrong, an engine that is stuck, firmware that crashes. Each has what there was to see.
  */
 #include "dumps.h"
 #include "fault.h"

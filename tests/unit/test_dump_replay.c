@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Replaying core dumps: a job fails on a device, a dump of that is made as the driver would make it,
- * and the replay must fail the same way, on another device, for every kind of fault; and say so
+ * Replaying core dumps: a job fails on a device, a dump of that is made as the driver would make
+ * it, and the replay must fail the same way, on another device, for every kind of fault; and say so
  * where it does not.
  */
 #include <check.h>
