@@ -331,8 +331,10 @@ static void nib_dump_queues(const struct nib_dump_scene *scene)
 {
 	struct nib_queue *queue, *guilty = scene->guilty;
 
-	if (guilty && guilty->ring)
+	if (guilty && !list_empty(&guilty->link))
 		nib_dump_whole_queue(scene, guilty);
+	else if (guilty)
+		scene->dump->flags |= NIB_DUMP_INCOMPLETE;
 	list_for_each_entry(queue, &scene->ndev->queues, link)
 		if (queue != guilty)
 			nib_dump_whole_queue(scene, queue);
@@ -360,7 +362,7 @@ static void nib_dump_find_reason(struct nib_dump_scene *scene, const char *why)
 	reason->packet = queue->fault_packet;
 	reason->fault_va = queue->fault_va;
 	reason->job = queue->head;
-	if (queue->ring && queue->head != queue->tail) {
+	if (queue->attached && queue->head != queue->tail) {
 		entry = queue->ring + queue->head % NIB_RING_ENTRIES * sizeof(*entry);
 		reason->seqno = entry->seqno;
 		reason->stream = entry->stream;
@@ -394,7 +396,7 @@ static void nib_dump_write_all(const struct nib_dump_scene *scene)
 /**
  * nib_dump_capture - take a core dump, unless one waits to be read.
  * @ndev: device.
- * @queue: the guilty one, or NULL. Nobody detaches it meanwhile.
+ * @queue: the guilty one, or NULL. If it is detached meanwhile, the dump holds no jobs of it.
  * @why: for the reader, at most 63 characters.
  *
  * To be called before recovery changes what the dump should show, in process context, where fences

@@ -32,9 +32,6 @@ static void make_buffers(void)
 	const uint32_t dump = NIB_VM_BIND_OP_DUMPABLE;
 	uint8_t *hbm, *host, *secret, *big;
 
-	snprintf(shown[0], sizeof(shown[0]), "shown-%s-%x", "hbm", 0xabcdefu);
-	snprintf(shown[1], sizeof(shown[1]), "shown-%s-%x", "host", 0xabcdefu);
-	snprintf(hidden, sizeof(hidden), "hidden-%s-%x", "hbm", 0xabcdefu);
 	hbm = map_buffer(VA, 64 * KIB, NIB_BO_HBM, dump);
 	host = map_buffer(VA_HOST, 64 * KIB, NIB_BO_HOST, dump | NIB_VM_BIND_OP_READONLY);
 	secret = map_buffer(VA_SECRET, 64 * KIB, NIB_BO_HBM, 0);
@@ -189,12 +186,32 @@ static void check_foreign(const struct dump *dump)
 			continue;
 		foreign++;
 		EQUAL(queue->context, NIB_DUMP_NONE);
+		/* It has run some. */
 		EQUAL(queue->status.packets, 0);
 		EQUAL(queue->status.energy_pj, 0);
 	}
 	CHECK(foreign);
 	for (section = NULL; (section = dump_next(dump, section, NIB_DUMP_JOBS));)
 		EQUAL(section->id, reason->queue);
+}
+
+/* Another client, who lets the dumps of his own jobs hold what he has, and has run a job. */
+static struct guest make_other(void)
+{
+	struct guest other = guest_begin();
+	struct stream s = { 0 };
+	uint8_t *secret;
+	uint32_t bo;
+
+	OK(bo_create(other.fd, 64 * KIB, NIB_BO_HBM, &bo));
+	OK(vm_map(other.fd, other.vm, bo, 0, VA, 64 * KIB, NIB_VM_BIND_OP_DUMPABLE));
+	secret = bo_map(other.fd, bo, 64 * KIB);
+	memcpy(secret, hidden, strlen(hidden));
+	munmap(secret, 64 * KIB);
+	packet_fill(&s, VA + 0x8000, 1, 1);
+	packet_end(&s);
+	EXPECT(run_stream(other.fd, other.vm, other.queue, &s), 0);
+	return other;
 }
 
 static void check_same(const char *path, const struct dump *dump, size_t piece)
@@ -208,12 +225,16 @@ static void check_same(const char *path, const struct dump *dump, size_t piece)
 
 int main(void)
 {
-	struct guest other = guest_begin();
+	struct guest other;
 	char path[300], late[300], bdf[64];
 	struct dump dump;
 	uint32_t stream, queue;
 
 	dump_drop();
+	snprintf(shown[0], sizeof(shown[0]), "shown-%s-%x", "hbm", 0xabcdefu);
+	snprintf(shown[1], sizeof(shown[1]), "shown-%s-%x", "host", 0xabcdefu);
+	snprintf(hidden, sizeof(hidden), "hidden-%s-%x", "hbm", 0xabcdefu);
+	other = make_other();
 	g = guest_begin();
 	guest_pci_address(g.fd, bdf, sizeof(bdf));
 	make_buffers();
