@@ -45,16 +45,18 @@ void nib_irq_events(struct nib_device *ndev)
 
 	spin_lock_irqsave(&irq->lock, flags);
 	head = READ_ONCE(ndev->ipc.ctrl->event_head);
+	/* The firmware writes events before it counts them. */
+	dma_rmb();
 	if (head - irq->events > NIB_EVENTS)
 		irq->events = head - NIB_EVENTS;
 	for (n = 0; n < NIB_EVENTS && irq->events != head; n++) {
 		const struct nib_event *slot = &ndev->ipc.ctrl->events[irq->events % NIB_EVENTS];
 
-		if (READ_ONCE(slot->seq) != irq->events + 1)
-			break;
-		/* The slot's contents after its seq. */
-		dma_rmb();
-		nib_irq_event(ndev, slot);
+		/* The slot's contents after its seq; one that was overwritten, or never written, is lost. */
+		if (READ_ONCE(slot->seq) == irq->events + 1) {
+			dma_rmb();
+			nib_irq_event(ndev, slot);
+		}
 		irq->events++;
 	}
 	spin_unlock_irqrestore(&irq->lock, flags);
