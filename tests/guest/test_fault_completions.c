@@ -87,11 +87,15 @@ int main(void)
 	control_open();
 	w = worker_begin(guest_open());
 	other = worker_begin(w.fd);
+	/* Later than that, and it would pass for one that never comes. */
+	watchdog_set(60000);
 	RUN(late());
 	RUN(late_at_the_end_of_its_queue());
 	RUN(twice());
 	RUN(corrupt("seqno", NIB_DONE_NONE));
 	RUN(corrupt("status", 0xbad0bad));
+	/* Nothing comes that could be wrong: only the watchdog can tell. */
+	watchdog_set(1000);
 	RUN(corrupt("phase", NIB_DONE_NONE));
 	return 0;
 }
