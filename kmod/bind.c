@@ -37,6 +37,7 @@
  * @va: first address.
  * @size: bytes.
  * @bo_offset: first byte of a MAP's buffer.
+ * @leaf: of a MAP: largest leaf; what @pool is for.
  * @vm_bo: ties the buffer of a MAP to the VM. Holds a reference.
  * @spare: mappings to use.
  * @removed: mappings that are gone, with the reference on their vm_bo.
@@ -53,6 +54,7 @@ struct nib_bind {
 	u64 va;
 	u64 size;
 	u64 bo_offset;
+	u64 leaf;
 	struct drm_gpuvm_bo *vm_bo;
 	struct list_head spare;
 	struct list_head removed;
@@ -220,6 +222,8 @@ static void nib_bind_free(struct nib_bind *bind)
 	list_for_each_entry_safe(vma, next, &bind->spare, link)
 		kfree(vma);
 	nib_bind_free_removed(bind);
+	if (bind->leaf)
+		nib_place_end_bind(to_nib_bo(bind->vm_bo->obj), bind->leaf);
 	if (bind->vm_bo)
 		nib_vm_bo_put(bind->vm_bo);
 	nib_pt_pool_fini(&bind->pool, bind->vm->ndev);
@@ -261,7 +265,7 @@ static int nib_bind_map(struct nib_bind *bind)
 	int ret = drm_gpuvm_sm_map(&vm->gpuvm, bind, &req);
 
 	return ret ?: nib_place_map(bo, &vm->mmu, &bind->pool, bind->va, bind->bo_offset,
-				    bind->size, bind->pte_flags);
+				    bind->size, bind->pte_flags, bind->leaf);
 }
 
 static int nib_bind_unmap(struct nib_bind *bind)
@@ -405,7 +409,8 @@ static int nib_bind_prepare_bo(struct nib_bind *bind, struct drm_file *drm_file,
 	}
 	bind->vm_bo = nib_compat_vm_bo_obtain(bind->vm_bo, nib_bo_gpuva_lock(bo));
 	nib_vm_bo_remember(to_nib_vm_bo(bind->vm_bo));
-	nib_place_need(bo, need, bind->va, bind->bo_offset, bind->size);
+	bind->leaf = nib_place_begin_bind(bo);
+	nib_pt_need_run(need, bind->va, bind->bo_offset, bind->size, bind->leaf);
 out:
 	drm_gem_object_put(obj);
 	return ret;

@@ -21,6 +21,7 @@
 #include "pm.h"
 #include "prime.h"
 #include "queue.h"
+#include "shrink.h"
 #include "watchdog.h"
 
 /* As many reads of all ones in a row mean that there is nobody who answers. */
@@ -215,7 +216,9 @@ static int nib_device_init_software(struct nib_device *ndev)
 	ret = drmm_mutex_init(drm, &ndev->queues_lock);
 	if (ret)
 		return ret;
-	nib_residency_init(ndev);
+	ret = nib_residency_init(ndev);
+	if (ret)
+		return ret;
 	ret = drmm_mutex_init(drm, &ndev->pt_lock);
 	if (ret)
 		return ret;
@@ -246,7 +249,7 @@ static int nib_device_init_software(struct nib_device *ndev)
 	might_lock(&ndev->pt_lock);
 	might_lock(&ndev->host_bos_lock);
 	fs_reclaim_release(GFP_KERNEL);
-	return 0;
+	return nib_shrinker_init(ndev);
 }
 
 static int nib_device_init_hardware(struct nib_device *ndev)

@@ -18,7 +18,6 @@
 #include <drm/drm_drv.h>
 #include <drm/drm_print.h>
 
-#include "evict.h"
 #include "gate.h"
 #include "ipc.h"
 #include "irq.h"
@@ -27,6 +26,7 @@
 #include "notify.h"
 #include "pm.h"
 #include "recovery.h"
+#include "residency.h"
 #include "sensors.h"
 #include "vram.h"
 

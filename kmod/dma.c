@@ -503,14 +503,7 @@ out:
 	return ret;
 }
 
-/**
- * nib_dma_wait_moves - wait until memory that was given away is empty.
- * @ndev: device.
- *
- * For who writes HBM with the CPU. Not under a reservation. Returns 0 or -ERESTARTSYS; whether the
- * moves went well does not matter here.
- */
-int nib_dma_wait_moves(struct nib_device *ndev)
+static int nib_dma_wait(struct nib_device *ndev, bool interruptible)
 {
 	struct dma_fence *fence = NULL;
 	int ret, cookie;
@@ -524,9 +517,27 @@ int nib_dma_wait_moves(struct nib_device *ndev)
 		mutex_unlock(&ndev->dma->lock);
 	}
 	drm_dev_exit(cookie);
-	ret = fence ? dma_fence_wait(fence, true) : 0;
+	ret = fence ? dma_fence_wait(fence, interruptible) : 0;
 	dma_fence_put(fence);
 	return ret;
+}
+
+/**
+ * nib_dma_wait_moves - wait until memory that was given away is empty.
+ * @ndev: device.
+ *
+ * For who writes HBM with the CPU. Not under a reservation. Returns 0 or -ERESTARTSYS; whether the
+ * moves went well does not matter here.
+ */
+int nib_dma_wait_moves(struct nib_device *ndev)
+{
+	return nib_dma_wait(ndev, true);
+}
+
+/* The same, not to be interrupted. */
+void nib_dma_drain(struct nib_device *ndev)
+{
+	nib_dma_wait(ndev, false);
 }
 
 /* True if contents may be lost: nothing may rely on what was moved. */

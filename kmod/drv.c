@@ -282,6 +282,7 @@ static const struct drm_ioctl_desc nib_ioctls[] = {
 	NIB_IOCTL_DEF(VM_BIND, vm_bind),
 	NIB_IOCTL_DEF(BO_CREATE, bo_create),
 	NIB_IOCTL_DEF(BO_MMAP_OFFSET, bo_mmap_offset),
+	NIB_IOCTL_DEF(BO_MADVISE, bo_madvise),
 	NIB_IOCTL_DEF(STREAM_CREATE, stream_create),
 	NIB_IOCTL_DEF(STREAM_DESTROY, stream_destroy),
 	NIB_IOCTL_DEF(QUEUE_CREATE, queue_create),

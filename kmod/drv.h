@@ -63,6 +63,7 @@ int nib_ioctl_vm_create(struct drm_device *drm, void *data, struct drm_file *drm
 int nib_ioctl_vm_destroy(struct drm_device *drm, void *data, struct drm_file *drm_file);
 int nib_ioctl_vm_bind(struct drm_device *drm, void *data, struct drm_file *drm_file);
 int nib_ioctl_bo_create(struct drm_device *drm, void *data, struct drm_file *drm_file);
+int nib_ioctl_bo_madvise(struct drm_device *drm, void *data, struct drm_file *drm_file);
 int nib_ioctl_bo_mmap_offset(struct drm_device *drm, void *data, struct drm_file *drm_file);
 int nib_ioctl_stream_create(struct drm_device *drm, void *data, struct drm_file *drm_file);
 int nib_ioctl_stream_destroy(struct drm_device *drm, void *data, struct drm_file *drm_file);

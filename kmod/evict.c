@@ -6,10 +6,8 @@
  * lets go of all of his and starts again; what he moved until then stays moved. Memory may be
  * allocated under them, so reclaim only tries them. Nobody waits for the device under them.
  */
-#include <linux/cleanup.h>
 #include <linux/dma-resv.h>
 #include <linux/mm.h>
-#include <linux/moduleparam.h>
 #include <linux/slab.h>
 
 #include <drm/drm_exec.h>
@@ -20,190 +18,10 @@
 #include "evict.h"
 #include "gem.h"
 #include "hostmem.h"
+#include "mmu.h"
 #include "move.h"
 #include "place.h"
 #include "vm.h"
-
-#define NIB_EXEC_FLAGS	(DRM_EXEC_INTERRUPTIBLE_WAIT | DRM_EXEC_IGNORE_DUPLICATES)
-
-/*
- * Buffers in HBM may together be larger than HBM, by as much as host memory can stand in for. Pages
- * of the kernel's that hold them are not reclaimed without swap, so that is not all of it.
- */
-static int nib_max_evicted_mib = -1;
-module_param_named(max_evicted_mib, nib_max_evicted_mib, int, 0644);
-MODULE_PARM_DESC(max_evicted_mib,
-		 "MiB by which buffers may exceed HBM (-1: half of the host's memory)");
-
-/* --- Who is there --- */
-
-/**
- * nib_residency_charge - count HBM that a new buffer wants. Paired with nib_residency_uncharge().
- * @ndev: device.
- * @size: bytes.
- *
- * Returns 0 or -ENOSPC.
- */
-int nib_residency_charge(struct nib_device *ndev, u64 size)
-{
-	int mib = READ_ONCE(nib_max_evicted_mib);
-	u64 more = mib < 0 ? (u64)totalram_pages() * PAGE_SIZE / 2 : (u64)mib << 20;
-
-	if (size <= ndev->vram.hbm.size &&
-	    atomic64_add_return(size, &ndev->residency.charged) <= ndev->vram.hbm.size + more)
-		return 0;
-	if (size <= ndev->vram.hbm.size)
-		nib_residency_uncharge(ndev, size);
-	drm_dbg(&ndev->drm, "%llu bytes more than HBM and host memory can hold\n", size);
-	return -ENOSPC;
-}
-
-void nib_residency_uncharge(struct nib_device *ndev, u64 size)
-{
-	atomic64_sub(size, &ndev->residency.charged);
-}
-
-void nib_residency_init(struct nib_device *ndev)
-{
-	spin_lock_init(&ndev->residency.lock);
-	INIT_LIST_HEAD(&ndev->residency.bos);
-}
-
-/* A number that is higher than all before. It names who asked for it, too. */
-u64 nib_residency_begin(struct nib_device *ndev)
-{
-	return atomic64_inc_return(&ndev->residency.clock);
-}
-
-void nib_residency_add(struct nib_bo *bo)
-{
-	struct nib_device *ndev = to_nib_device(bo->base.dev);
-
-	spin_lock(&ndev->residency.lock);
-	bo->used = nib_residency_begin(ndev);
-	list_add_tail(&bo->link, &ndev->residency.bos);
-	spin_unlock(&ndev->residency.lock);
-}
-
-void nib_residency_forget(struct nib_bo *bo)
-{
-	struct nib_device *ndev = to_nib_device(bo->base.dev);
-
-	spin_lock(&ndev->residency.lock);
-	list_del_init(&bo->link);
-	spin_unlock(&ndev->residency.lock);
-}
-
-/* Used just now, by other than a job. */
-void nib_residency_touch(struct nib_bo *bo)
-{
-	struct nib_device *ndev = to_nib_device(bo->base.dev);
-
-	spin_lock(&ndev->residency.lock);
-	bo->used = nib_residency_begin(ndev);
-	spin_unlock(&ndev->residency.lock);
-}
-
-struct nib_moved *nib_moved_create(void)
-{
-	struct nib_moved *moved = kzalloc_obj(*moved, GFP_KERNEL_ACCOUNT);
-
-	if (moved)
-		kref_init(&moved->ref);
-	return moved;
-}
-
-struct nib_moved *nib_moved_get(struct nib_moved *moved)
-{
-	kref_get(&moved->ref);
-	return moved;
-}
-
-static void nib_moved_release(struct kref *ref)
-{
-	kfree(container_of(ref, struct nib_moved, ref));
-}
-
-void nib_moved_put(struct nib_moved **moved)
-{
-	if (*moved)
-		kref_put(&(*moved)->ref, nib_moved_release);
-	*moved = NULL;
-}
-
-/* A bind is going to map the buffer: the VM's next job needs it. */
-void nib_vm_bo_remember(struct nib_vm_bo *vm_bo)
-{
-	struct nib_vm *vm = to_nib_vm(vm_bo->base.vm);
-	struct nib_residency *residency = &vm->ndev->residency;
-
-	spin_lock(&residency->lock);
-	if (list_empty(&vm_bo->vm_link)) {
-		list_add_tail(&vm_bo->vm_link, &vm->bos);
-		list_add_tail(&vm_bo->bo_link, &to_nib_bo(vm_bo->base.obj)->vms);
-	}
-	vm->stale = true;
-	spin_unlock(&residency->lock);
-}
-
-void nib_vm_bo_forget(struct nib_vm_bo *vm_bo)
-{
-	struct nib_residency *residency = &to_nib_vm(vm_bo->base.vm)->ndev->residency;
-
-	spin_lock(&residency->lock);
-	list_del_init(&vm_bo->vm_link);
-	list_del_init(&vm_bo->bo_link);
-	spin_unlock(&residency->lock);
-}
-
-/**
- * nib_bo_get_vms - the VMs that a buffer is mapped in, or about to be.
- * @bo: buffer, under its reservation. One that is about to be mapped in another VM is validated by
- *	that VM's next job, which takes the reservation.
- * @count: out.
- *
- * Returns an array of references for kvfree(), or ERR_PTR(-ENOMEM).
- */
-struct nib_vm **nib_bo_get_vms(struct nib_bo *bo, u32 *count)
-{
-	struct nib_residency *residency = &to_nib_device(bo->base.dev)->residency;
-	size_t most = 0, n = 0;
-	struct nib_vm **vms = NULL;
-	struct nib_vm_bo *vm_bo;
-
-	spin_lock(&residency->lock);
-	while (list_count_nodes(&bo->vms) > most) {
-		most = list_count_nodes(&bo->vms) + 4;
-		spin_unlock(&residency->lock);
-		kvfree(vms);
-		vms = kvmalloc_array(most, sizeof(*vms), GFP_KERNEL);
-		if (!vms)
-			return ERR_PTR(-ENOMEM);
-		spin_lock(&residency->lock);
-	}
-	list_for_each_entry(vm_bo, &bo->vms, bo_link) {
-		struct nib_vm *vm = to_nib_vm(vm_bo->base.vm);
-
-		/* One that ends has no more jobs. */
-		if (kref_get_unless_zero(&vm->ref))
-			vms[n++] = vm;
-	}
-	spin_unlock(&residency->lock);
-	*count = n;
-	return vms;
-}
-
-/* The buffer is no longer where jobs can use it. */
-void nib_bo_set_vms_stale(struct nib_bo *bo)
-{
-	struct nib_residency *residency = &to_nib_device(bo->base.dev)->residency;
-	struct nib_vm_bo *vm_bo;
-
-	spin_lock(&residency->lock);
-	list_for_each_entry(vm_bo, &bo->vms, bo_link)
-		to_nib_vm(vm_bo->base.vm)->stale = true;
-	spin_unlock(&residency->lock);
-}
 
 /* --- Making room --- */
 
@@ -211,12 +29,29 @@ void nib_bo_set_vms_stale(struct nib_bo *bo)
 #define NIB_RANK_BUSY	BIT_ULL(62)	/* its VM has jobs in flight, which the copy queue waits for */
 #define NIB_RANK_FAR	BIT_ULL(63)	/* it may be in the window, but probably is not */
 
+/* In front of what nib_bo_rank_locked() says of the use. */
+#define NIB_RANK_BUSY	BIT_ULL(62)	/* its VM has jobs in flight, which the copy queue waits for */
+#define NIB_RANK_FAR	BIT_ULL(63)	/* it may be in the window, but probably is not */
+
+/* When a buffer was last used. */
+u64 nib_bo_last_used_locked(const struct nib_bo *bo)
+{
+	const struct nib_vm_bo *vm_bo;
+	u64 used = bo->used;
+
+	lockdep_assert_held(&to_nib_device(bo->base.dev)->residency.lock);
+
+	list_for_each_entry(vm_bo, &bo->vms, bo_link)
+		used = max(used, to_nib_vm(vm_bo->base.vm)->used);
+	return used;
+}
+
 /* The higher, the more others should go first; U64_MAX for one that must stay. */
 static u64 nib_bo_rank_locked(const struct nib_bo *bo, u32 how, u64 turn)
 {
 	struct nib_device *ndev = to_nib_device(bo->base.dev);
 	const struct nib_vm_bo *vm_bo;
-	u64 rank = bo->used, busy = 0;
+	u64 rank, busy = 0;
 
 	/* What these say may be old; nib_bo_evict() looks again, under the reservation. */
 	if (bo->tried == turn || list_empty_careful(&bo->blocks) || READ_ONCE(bo->pins) ||
@@ -227,12 +62,10 @@ static u64 nib_bo_rank_locked(const struct nib_bo *bo, u32 how, u64 turn)
 
 		if (vm->used == turn)
 			return U64_MAX;
-		rank = max(rank, vm->used);
 		if (!dma_resv_test_signaled(nib_vm_resv_obj(vm)->resv, DMA_RESV_USAGE_BOOKKEEP))
 			busy = NIB_RANK_BUSY;
 	}
-	if (READ_ONCE(bo->dontneed))
-		rank = 0;
+	rank = READ_ONCE(bo->dontneed) ? 0 : nib_bo_last_used_locked(bo);
 	if (how & NIB_HBM_WINDOW && !nib_bo_can_mmap(bo) && ndev->window_bytes < ndev->hbm_bytes)
 		rank |= NIB_RANK_FAR;
 	return rank | busy;
@@ -279,8 +112,11 @@ static void nib_bo_count_restored(struct nib_bo *bo)
 	atomic64_add(bo->base.size, &bo->moved->restored);
 }
 
-/* Moves a buffer to host memory, where jobs do not see it unless it is @mapped. */
-static int nib_bo_move_to_host(struct nib_bo *bo, struct drm_exec *exec, bool mapped)
+/*
+ * Moves a buffer to host memory. Jobs do not see it there, unless there is a pool with the page
+ * tables for that.
+ */
+int nib_bo_move_to_host(struct nib_bo *bo, struct drm_exec *exec, struct nib_pt_pool *pool)
 {
 	struct nib_place *place;
 	int ret;
@@ -288,10 +124,10 @@ static int nib_bo_move_to_host(struct nib_bo *bo, struct drm_exec *exec, bool ma
 	ret = nib_bo_get_pages(bo);
 	if (ret)
 		return ret;
-	place = nib_bo_host_place(bo, mapped);
+	place = nib_bo_host_place(bo, pool);
 	if (!place)
 		return -ENOMEM;
-	ret = nib_bo_move(bo, exec, place);
+	ret = nib_bo_move_with_tables(bo, exec, place, pool);
 	nib_place_put(&place);
 	return ret;
 }
@@ -299,15 +135,13 @@ static int nib_bo_move_to_host(struct nib_bo *bo, struct drm_exec *exec, bool ma
 /* Throws the contents of a buffer away, and with them its use. */
 static int nib_bo_purge(struct nib_bo *bo, struct drm_exec *exec)
 {
-	struct nib_place *place = nib_place_alloc(0, false);
-	int ret;
+	struct nib_device *ndev = to_nib_device(bo->base.dev);
+	int ret = nib_bo_drop_contents(bo, exec, ndev->residency.nowhere);
 
-	if (!place)
-		return -ENOMEM;
-	ret = nib_bo_drop_contents(bo, exec, place);
-	nib_place_put(&place);
-	if (!ret)
+	if (!ret) {
 		WRITE_ONCE(bo->purged, true);
+		nib_residency_set_dontneed(bo, false);
+	}
 	return ret;
 }
 
@@ -324,7 +158,7 @@ static int nib_bo_evict(struct nib_bo *bo, struct drm_exec *exec)
 	if (bo->dontneed) {
 		ret = nib_bo_purge(bo, exec);
 	} else {
-		ret = nib_bo_move_to_host(bo, exec, false);
+		ret = nib_bo_move_to_host(bo, exec, NULL);
 		if (!ret)
 			nib_bo_count_evicted(bo);
 	}
@@ -368,7 +202,7 @@ static int nib_hbm_alloc_evicting(struct nib_device *ndev, u64 size, u32 how,
 	struct drm_exec exec;
 	int ret;
 
-	drm_exec_init(&exec, NIB_EXEC_FLAGS, 0);
+	drm_exec_init(&exec, DRM_EXEC_INTERRUPTIBLE_WAIT | DRM_EXEC_IGNORE_DUPLICATES, 0);
 	drm_exec_until_all_locked(&exec) {
 		/* Takes the lock that made us start again. */
 		ret = drm_exec_prepare_array(&exec, NULL, 0, 0);
@@ -465,13 +299,13 @@ static int nib_bo_populate(struct nib_bo *bo, struct drm_exec *exec)
 }
 
 /* Puts a buffer that @exec has locked where jobs can use it. */
-static int nib_bo_validate(struct nib_bo *bo, struct drm_exec *exec, u64 turn)
+int nib_bo_validate(struct nib_bo *bo, struct drm_exec *exec, u64 turn)
 {
 	int ret;
 
 	if (bo->purged) {
 		drm_dbg(bo->base.dev, "a buffer that is bound was not needed, and is gone\n");
-		return -EINVAL;
+		return -ESTALE;
 	}
 	if (bo->place->mapped)
 		return 0;
@@ -545,8 +379,8 @@ static int nib_vm_wait_for_bo(struct nib_vm *vm, struct nib_bo *bo)
  * Whatever it has to move is queued. The job must wait for the KERNEL fences of the VM's
  * reservation, and be submitted before @exec lets go of it.
  *
- * Returns 0, -EDEADLK, -EINTR, -ENOSPC if the buffers do not fit into HBM together, -EINVAL if one
- * has lost its contents, -ENOMEM or -ENODEV.
+ * Returns 0, -EDEADLK, -EINTR, -ENOSPC if the buffers do not fit into HBM together, -ESTALE if one
+ * was thrown away, -ENOMEM or -ENODEV.
  */
 int nib_vm_validate(struct nib_vm *vm, struct drm_exec *exec, u64 turn)
 {
@@ -596,26 +430,35 @@ void nib_bo_trim(struct nib_bo *bo)
 
 /* --- One buffer --- */
 
-/* Locks a buffer and does something with it that may move it, and others. */
-static int nib_bo_with_lock(struct nib_bo *bo,
-			    int (*act)(struct nib_bo *bo, struct drm_exec *exec, u64 turn))
+/**
+ * nib_bo_with_lock - lock a buffer and do something with it that may move it, and others.
+ * @bo: buffer.
+ * @flags: DRM_EXEC_INTERRUPTIBLE_WAIT or 0.
+ * @act: what to do; starts again after -EDEADLK.
+ * @arg: for @act.
+ *
+ * Returns what @act returns, or -ERESTARTSYS.
+ */
+int nib_bo_with_lock(struct nib_bo *bo, u32 flags,
+		     int (*act)(struct nib_bo *bo, struct drm_exec *exec, u64 turn, void *arg),
+		     void *arg)
 {
 	const u64 turn = nib_residency_begin(to_nib_device(bo->base.dev));
 	struct drm_exec exec;
 	int ret;
 
-	drm_exec_init(&exec, NIB_EXEC_FLAGS, 0);
+	drm_exec_init(&exec, flags | DRM_EXEC_IGNORE_DUPLICATES, 0);
 	drm_exec_until_all_locked(&exec) {
 		ret = drm_exec_lock_obj(&exec, &bo->base);
 		if (!ret)
-			ret = act(bo, &exec, turn);
+			ret = act(bo, &exec, turn, arg);
 		drm_exec_retry_on_contention(&exec);
 	}
 	drm_exec_fini(&exec);
 	return ret == -EINTR ? -ERESTARTSYS : ret;
 }
 
-static int nib_bo_do_alloc_hbm(struct nib_bo *bo, struct drm_exec *exec, u64 turn)
+static int nib_bo_do_alloc_hbm(struct nib_bo *bo, struct drm_exec *exec, u64 turn, void *arg)
 {
 	struct nib_device *ndev = to_nib_device(bo->base.dev);
 	u32 how = nib_bo_can_mmap(bo) ? NIB_HBM_WINDOW : 0;
@@ -651,51 +494,10 @@ int nib_bo_alloc_hbm(struct nib_bo *bo)
 	/* What was freed a moment ago may still be on its way back. */
 	if (nib_hbm_available(ndev) < bo->base.size)
 		nib_device_flush_cleanup(ndev);
-	ret = nib_bo_with_lock(bo, nib_bo_do_alloc_hbm);
+	ret = nib_bo_with_lock(bo, DRM_EXEC_INTERRUPTIBLE_WAIT, nib_bo_do_alloc_hbm, NULL);
 	if (ret)
 		return ret;
 	fence = bo->clear;
 	bo->clear = NULL;
 	return IS_ERR(fence) ? PTR_ERR(fence) : nib_dma_clear_wait(ndev, fence);
-}
-
-static int nib_bo_do_pin(struct nib_bo *bo, struct drm_exec *exec, u64 turn)
-{
-	int ret = nib_bo_validate(bo, exec, turn);
-
-	if (!ret)
-		bo->pins++;
-	return ret;
-}
-
-/**
- * nib_bo_pin - keep a buffer where its flags say that it belongs. Paired with nib_bo_unpin().
- * @bo: buffer.
- *
- * If it had to be brought there, that may not be done yet: see nib_bo_move(). Not under a
- * reservation. Returns 0, -ERESTARTSYS, -ENOSPC, -EINVAL, -ENOMEM or -ENODEV.
- */
-int nib_bo_pin(struct nib_bo *bo)
-{
-	return nib_bo_with_lock(bo, nib_bo_do_pin);
-}
-
-/**
- * nib_bo_pin_host - keep a buffer in host memory. Paired with nib_bo_unpin().
- * @bo: buffer.
- *
- * Jobs go on using it there. Otherwise as nib_bo_pin().
- */
-int nib_bo_pin_host(struct nib_bo *bo)
-{
-	if (nib_bo_mem(bo) != NIB_MEM_HOST)
-		return -EOPNOTSUPP;
-	return nib_bo_pin(bo);
-}
-
-void nib_bo_unpin(struct nib_bo *bo)
-{
-	dma_resv_lock(bo->base.resv, NULL);
-	bo->pins--;
-	dma_resv_unlock(bo->base.resv);
 }

@@ -110,6 +110,7 @@ static void nib_bo_free(struct nib_bo *bo)
 	struct nib_device *ndev = to_nib_device(obj->dev);
 
 	nib_residency_forget(bo);
+	nib_residency_set_dontneed(bo, false);
 	if (bo->charged)
 		nib_residency_uncharge(ndev, obj->size);
 	nib_moved_put(&bo->moved);
@@ -136,17 +137,12 @@ static void nib_bo_free_work(struct work_struct *work)
 	drm_dev_put(drm);
 }
 
+/* The last reference may go under reservations, even of others, or in reclaim. */
 static void nib_gem_free(struct drm_gem_object *obj)
 {
 	struct nib_bo *bo = to_nib_bo(obj);
 
-	if (!drm_gem_is_imported(obj)) {
-		nib_bo_free(bo);
-		return;
-	}
-	/* Takes the reservations of exporters, but may be called under those of others. */
 	drm_dev_get(obj->dev);
-	INIT_WORK(&bo->free_work, nib_bo_free_work);
 	queue_work(nib_cleanup_wq, &bo->free_work);
 }
 
@@ -317,10 +313,12 @@ struct nib_bo *nib_bo_alloc(struct nib_device *ndev, size_t size, u32 flags, boo
 	bo->base.funcs = &nib_gem_funcs;
 	bo->flags = flags;
 	bo->leaf = flags & NIB_BO_HBM ? NIB_PAGE_2M : NIB_PAGE_64K;
+	bo->bind_leaf = bo->leaf;
 	INIT_LIST_HEAD(&bo->blocks);
 	INIT_LIST_HEAD(&bo->vms);
 	INIT_LIST_HEAD(&bo->link);
 	INIT_LIST_HEAD(&bo->host_link);
+	INIT_WORK(&bo->free_work, nib_bo_free_work);
 	if (shmem)
 		ret = drm_gem_object_init(&ndev->drm, &bo->base, size);
 	else

@@ -27,7 +27,8 @@ struct nib_moved;
  * @base: GEM object.
  * @compat: lock of its list of mappings, on kernels that have none.
  * @flags: NIB_BO_*.
- * @leaf: largest leaf that maps it; see place.c.
+ * @leaf: largest leaf that maps it; see place.c. Changes under the reservation.
+ * @bind_leaf: largest leaf that binds may use from now on.
  * @place: where it lies once every move that was queued is done. Under the reservation.
  * @home: where it goes back to, if it has kept that memory while it is in host memory; else NULL.
  *	Under the reservation.
@@ -37,6 +38,7 @@ struct nib_moved;
  * @clear: while it is being made: what nib_dma_clear() returned.
  * @pins: while there are some it stays where it is. Under the reservation.
  * @dontneed: its user can do without the contents. Under the reservation.
+ * @binds: binds that may use leaves of 2 MiB and did not run yet.
  * @charged: it counts in nib_device.residency.
  * @purged: the contents are gone, and so is the buffer's use. Under the reservation.
  * @mapped: what page tables show. Under nib_device.pt_lock.
@@ -44,11 +46,12 @@ struct nib_moved;
  * @link: in a list of nib_device.residency, under its lock.
  * @used: when it was last used other than by a VM; see evict.h. Under nib_device.residency.lock.
  * @tried: whoever looked at it last and could not evict it. As @used.
+ * @left: whoever looked at it last to make it leave. As @used.
  * @moved: whose buffer it is, for counting. Holds a reference.
  * @sgt: DMA mapping of host memory; NULL once the driver is unbound. Under
  *	nib_device.host_bos_lock, or imports_lock for an imported buffer.
  * @host_link: in nib_device.host_bos, or imports, while there is a DMA mapping.
- * @free_work: frees an imported buffer.
+ * @free_work: frees it.
  * @dump_serial: core dump that it was last met for.
  * @dump_number: its number there. Both belong to whoever writes the dump.
  */
@@ -57,6 +60,7 @@ struct nib_bo {
 	struct nib_gem_compat compat;
 	u32 flags;
 	u64 leaf;
+	u64 bind_leaf;
 	struct nib_place *place;
 	struct nib_place *home;
 	struct list_head blocks;
@@ -64,6 +68,7 @@ struct nib_bo {
 	struct page **pages;
 	struct dma_fence *clear;
 	unsigned int pins;
+	atomic_t binds;
 	bool charged;
 	bool dontneed;
 	bool purged;
@@ -72,6 +77,7 @@ struct nib_bo {
 	struct list_head link;
 	u64 used;
 	u64 tried;
+	u64 left;
 	struct nib_moved *moved;
 	struct sg_table *sgt;
 	struct list_head host_link;
@@ -101,6 +107,12 @@ static inline enum nib_mem nib_bo_mem(const struct nib_bo *bo)
 static inline bool nib_bo_can_mmap(const struct nib_bo *bo)
 {
 	return !(bo->flags & (NIB_BO_SRAM | NIB_BO_NO_MMAP));
+}
+
+/* True if it is in HBM or SRAM, at least in part. Under the reservation. */
+static inline bool nib_bo_in_device(const struct nib_bo *bo)
+{
+	return bo->place->nsegs && bo->place->segs[0].mem != NIB_MEM_HOST;
 }
 
 /* True if the CPU would find it in HBM. Under the reservation. */

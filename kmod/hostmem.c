@@ -70,7 +70,9 @@ int nib_bo_get_pages(struct nib_bo *bo)
 	if (ret) {
 		drm_gem_put_pages(&bo->base, bo->pages, false, false);
 		bo->pages = NULL;
+		goto out;
 	}
+	atomic64_add(bo->base.size, &ndev->residency.host);
 out:
 	drm_dev_exit(cookie);
 	return ret;
@@ -100,8 +102,10 @@ void nib_bo_put_pages(struct nib_bo *bo, bool keep)
 	if (bo->sgt)
 		nib_bo_unmap_host_locked(bo, ndev);
 	mutex_unlock(&ndev->host_bos_lock);
-	if (bo->pages)
+	if (bo->pages) {
 		drm_gem_put_pages(&bo->base, bo->pages, keep, keep);
+		atomic64_sub(bo->base.size, &ndev->residency.host);
+	}
 	bo->pages = NULL;
 	if (!keep && bo->base.filp)
 		shmem_truncate_range(file_inode(bo->base.filp), 0, (loff_t)-1);

@@ -121,6 +121,14 @@ void nib_pt_pool_fini(struct nib_pt_pool *pool, struct nib_device *ndev)
 	INIT_LIST_HEAD(&pool->dead);
 }
 
+/* Everything that is in one pool goes to another. */
+void nib_pt_pool_move(struct nib_pt_pool *to, struct nib_pt_pool *from)
+{
+	list_splice_init(&from->leaves, &to->leaves);
+	list_splice_init(&from->directories, &to->directories);
+	list_splice_init(&from->dead, &to->dead);
+}
+
 static struct nib_pt *nib_pt_pool_take(struct list_head *spares)
 {
 	struct nib_pt *pt = list_first_entry_or_null(spares, struct nib_pt, link);
@@ -231,7 +239,8 @@ static struct nib_pt *nib_mmu_table(struct nib_mmu *mmu, struct nib_pt_pool *poo
 		child = pt->child[i];
 		if (child)
 			continue;
-		child = nib_pt_pool_take(at == 1 ? &pool->leaves : &pool->directories);
+		if (pool)
+			child = nib_pt_pool_take(at == 1 ? &pool->leaves : &pool->directories);
 		if (drm_WARN_ON(&mmu->ndev->drm, !child))
 			return NULL;
 		/* It was empty when it was set aside, but HBM may have been reset since. */
@@ -278,7 +287,7 @@ static void nib_pt_write_pages(struct nib_mmu *mmu, struct nib_pt *pt, unsigned 
 /**
  * nib_mmu_map_run - map a contiguous run, over whatever was there.
  * @mmu: page table.
- * @pool: with what nib_pt_need_run() counted.
+ * @pool: with what nib_pt_need_run() counted; NULL if the tables are there.
  * @va: first device address.
  * @addr: first address in memory.
  * @size: bytes; all three are multiples of NIB_PAGE_4K.
@@ -306,6 +315,9 @@ int nib_mmu_map_run(struct nib_mmu *mmu, struct nib_pt_pool *pool, u64 va, u64 a
 			step = count * NIB_PAGE_4K;
 			continue;
 		}
+		/* What takes no tables has none to give back: see place.c. */
+		if (drm_WARN_ON(&mmu->ndev->drm, pt->child[i] && !pool))
+			return -EIO;
 		nib_pt_write(mmu, pt, i, addr | flags | NIB_PTE_BLOCK);
 		if (pt->child[i])
 			list_add(&pt->child[i]->link, &pool->dead);

@@ -70,6 +70,7 @@ void nib_mmu_fini(struct nib_mmu *mmu);
 
 void nib_pt_pool_init(struct nib_pt_pool *pool);
 void nib_pt_pool_fini(struct nib_pt_pool *pool, struct nib_device *ndev);
+void nib_pt_pool_move(struct nib_pt_pool *to, struct nib_pt_pool *from);
 void nib_pt_need_run(struct nib_pt_need *need, u64 va, u64 addr, u64 size, u64 leaf);
 void nib_pt_need_unmap(struct nib_pt_need *need, u64 va, u64 size);
 int nib_pt_pool_reserve(struct nib_pt_pool *pool, struct nib_device *ndev,

@@ -49,6 +49,7 @@
  * @host: that of the two which is in host memory, or NULL. Holds a reference.
  * @vms: VMs that map it. Holds references, until the move is committed.
  * @nvms: how many.
+ * @pool: page tables that the new place needs and the old one did not; those that are left.
  */
 struct nib_move {
 	struct nib_dma_batch batch;
@@ -58,6 +59,7 @@ struct nib_move {
 	struct nib_place *host;
 	struct nib_vm **vms;
 	u32 nvms;
+	struct nib_pt_pool pool;
 };
 
 static struct nib_move *to_nib_move(struct nib_dma_batch *batch)
@@ -81,6 +83,7 @@ static void nib_move_free(struct nib_dma_batch *batch)
 	struct nib_move *move = to_nib_move(batch);
 	struct nib_bo *bo = move->bo;
 
+	nib_pt_pool_fini(&move->pool, batch->ndev);
 	nib_place_put(&move->place);
 	nib_place_put(&move->old);
 	nib_place_put(&move->host);
@@ -100,35 +103,52 @@ static struct nib_move *nib_move_alloc(struct nib_bo *bo, struct nib_place *plac
 	move->bo = bo;
 	move->place = nib_place_get(place);
 	move->old = nib_place_get(bo->place);
+	nib_pt_pool_init(&move->pool);
 	return move;
+}
+
+/**
+ * nib_bo_remap_locked - make page tables show what nib_bo.mapped says.
+ * @bo: buffer.
+ * @pool: page tables that it may take; NULL for none, which is enough unless nib_bo.leaf changed.
+ *
+ * Between drm_dev_enter() and drm_dev_exit(), or page tables stay as they are, of no use any more.
+ */
+void nib_bo_remap_locked(struct nib_bo *bo, struct nib_pt_pool *pool)
+{
+	struct nib_device *ndev = to_nib_device(bo->base.dev);
+	struct mutex *lock = nib_bo_gpuva_lock(bo);
+	struct drm_gpuvm_bo *vm_bo;
+	struct drm_gpuva *va;
+	int cookie;
+
+	lockdep_assert_held(&ndev->pt_lock);
+
+	if (!drm_dev_enter(&ndev->drm, &cookie))
+		return;
+	mutex_lock(lock);
+	drm_gem_for_each_gpuvm_bo(vm_bo, &bo->base) {
+		struct nib_mmu *mmu = &to_nib_vm(vm_bo->vm)->mmu;
+
+		drm_gpuvm_bo_for_each_va(va, vm_bo)
+			nib_place_map(bo, mmu, pool, va->va.addr, va->gem.offset, va->va.range,
+				      to_nib_vma(va)->readonly ? 0 : NIB_PTE_WRITE,
+				      READ_ONCE(bo->leaf));
+		nib_mmu_flush(mmu);
+	}
+	mutex_unlock(lock);
+	drm_dev_exit(cookie);
 }
 
 /* All that the jobs before it have seen changes here; the jobs after it wait. */
 static void nib_move_start(struct nib_dma_batch *batch)
 {
 	struct nib_move *move = to_nib_move(batch);
-	struct nib_bo *bo = move->bo;
-	struct mutex *lock = nib_bo_gpuva_lock(bo);
-	struct nib_pt_pool pool;
-	struct drm_gpuvm_bo *vm_bo;
-	struct drm_gpuva *va;
 
-	/* Stays empty: see place.c. */
-	nib_pt_pool_init(&pool);
 	mutex_lock(&batch->ndev->pt_lock);
-	swap(bo->mapped, move->place);
-	mutex_lock(lock);
-	drm_gem_for_each_gpuvm_bo(vm_bo, &bo->base) {
-		struct nib_mmu *mmu = &to_nib_vm(vm_bo->vm)->mmu;
-
-		drm_gpuvm_bo_for_each_va(va, vm_bo)
-			nib_place_map(bo, mmu, &pool, va->va.addr, va->gem.offset, va->va.range,
-				      to_nib_vma(va)->readonly ? 0 : NIB_PTE_WRITE);
-		nib_mmu_flush(mmu);
-	}
-	mutex_unlock(lock);
+	swap(move->bo->mapped, move->place);
+	nib_bo_remap_locked(move->bo, &move->pool);
 	mutex_unlock(&batch->ndev->pt_lock);
-	drm_WARN_ON(&batch->ndev->drm, !list_empty(&pool.dead));
 }
 
 /* One piece, contiguous where it is not host memory. */
@@ -243,7 +263,7 @@ static int nib_move_commit(struct nib_move *move)
 }
 
 static int nib_bo_do_move(struct nib_bo *bo, struct drm_exec *exec, struct nib_place *place,
-			  bool copy)
+			  bool copy, struct nib_pt_pool *pool)
 {
 	struct nib_device *ndev = to_nib_device(bo->base.dev);
 	struct nib_move *move;
@@ -263,6 +283,8 @@ static int nib_bo_do_move(struct nib_bo *bo, struct drm_exec *exec, struct nib_p
 		ret = nib_dma_add_fill(&move->batch, NIB_MEM_HBM, 0, 0);
 	if (!ret)
 		ret = nib_move_lock(move, exec);
+	if (!ret && pool)
+		nib_pt_pool_move(&move->pool, pool);
 	if (!ret)
 		ret = nib_move_commit(move);
 	if (!ret) {
@@ -290,11 +312,18 @@ static int nib_bo_do_move(struct nib_bo *bo, struct drm_exec *exec, struct nib_p
  */
 int nib_bo_move(struct nib_bo *bo, struct drm_exec *exec, struct nib_place *place)
 {
-	return nib_bo_do_move(bo, exec, place, true);
+	return nib_bo_do_move(bo, exec, place, true, NULL);
 }
 
 /* As nib_bo_move(), but the contents are lost. */
 int nib_bo_drop_contents(struct nib_bo *bo, struct drm_exec *exec, struct nib_place *place)
 {
-	return nib_bo_do_move(bo, exec, place, false);
+	return nib_bo_do_move(bo, exec, place, false, NULL);
+}
+
+/* As nib_bo_move(), with page tables for smaller leaves than before. May take them and fail. */
+int nib_bo_move_with_tables(struct nib_bo *bo, struct drm_exec *exec, struct nib_place *place,
+			    struct nib_pt_pool *pool)
+{
+	return nib_bo_do_move(bo, exec, place, true, pool);
 }

@@ -12,6 +12,9 @@
 #include <linux/align.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
+#include <linux/wait_bit.h>
+
+#include <drm/drm_gpuvm.h>
 
 #include "device.h"
 #include "gem.h"
@@ -101,34 +104,92 @@ u64 nib_place_seg_end(const struct nib_place *place, u32 seg, u64 size)
 }
 
 /**
- * nib_place_need - count the tables that mapping a part of a buffer needs, wherever it is and will
- * be.
+ * nib_place_begin_bind - a mapping of a buffer is prepared. Paired with nib_place_end_bind().
  * @bo: buffer.
- * @need: counts.
- * @va: first device address.
- * @offset: first byte of the buffer.
- * @size: bytes.
+ *
+ * Returns the largest leaf that the mapping may use. The tables that it needs are those for a
+ * buffer that is in one piece, at the address that its offset says.
  */
-void nib_place_need(const struct nib_bo *bo, struct nib_pt_need *need, u64 va, u64 offset, u64 size)
+u64 nib_place_begin_bind(struct nib_bo *bo)
 {
-	nib_pt_need_run(need, va, offset, size, READ_ONCE(bo->leaf));
+	u64 leaf;
+
+	atomic_inc(&bo->binds);
+	/* As in nib_place_shrink_leaf(): it waits for us, or we see what it wants. */
+	smp_mb__after_atomic();
+	leaf = READ_ONCE(bo->bind_leaf);
+	if (leaf != NIB_PAGE_2M)
+		nib_place_end_bind(bo, NIB_PAGE_2M);
+	return leaf;
+}
+
+/* The mapping is made, or not wanted any more; @leaf is what nib_place_begin_bind() returned. */
+void nib_place_end_bind(struct nib_bo *bo, u64 leaf)
+{
+	if (leaf == NIB_PAGE_2M && atomic_dec_and_test(&bo->binds))
+		wake_up_var(&bo->binds);
+}
+
+static u64 nib_place_count_tables(struct nib_bo *bo)
+{
+	struct nib_device *ndev = to_nib_device(bo->base.dev);
+	struct drm_gpuvm_bo *vm_bo;
+	struct drm_gpuva *va;
+	u64 leaves = 0;
+
+	mutex_lock(&ndev->pt_lock);
+	mutex_lock(nib_bo_gpuva_lock(bo));
+	drm_gem_for_each_gpuvm_bo(vm_bo, &bo->base) {
+		drm_gpuvm_bo_for_each_va(va, vm_bo) {
+			struct nib_pt_need need = {};
+
+			nib_pt_need_run(&need, va->va.addr, 0, va->va.range, NIB_PAGE_64K);
+			leaves += need.leaves;
+		}
+	}
+	mutex_unlock(nib_bo_gpuva_lock(bo));
+	mutex_unlock(&ndev->pt_lock);
+	return leaves;
+}
+
+/**
+ * nib_place_shrink_leaf - a buffer is going to be mapped in pages of at most 64 KiB.
+ * @bo: buffer that does not move meanwhile: it is pinned, and its moves are done.
+ * @pool: receives the tables that its mappings need then; nib_pt_pool_fini() it in any case.
+ *
+ * What is bound from here on has them already. Waits for binds. Returns 0, -ERESTARTSYS, -ENOSPC,
+ * -ENOMEM or -ENODEV.
+ */
+int nib_place_shrink_leaf(struct nib_bo *bo, struct nib_pt_pool *pool)
+{
+	struct nib_pt_need need = {};
+	int ret;
+
+	WRITE_ONCE(bo->bind_leaf, NIB_PAGE_64K);
+	smp_mb(); /* see nib_place_begin_bind() */
+	ret = wait_var_event_interruptible(&bo->binds, !atomic_read(&bo->binds));
+	if (ret)
+		return ret;
+	need.leaves = nib_place_count_tables(bo);
+	return nib_pt_pool_reserve(pool, to_nib_device(bo->base.dev), &need, 0, 0);
 }
 
 /**
  * nib_place_map - write the page table entries for a part of a buffer, as it lies now.
  * @bo: buffer; what counts is bo->mapped.
  * @mmu: page table.
- * @pool: with what nib_place_need() counted, or what is mapped there already.
+ * @pool: with what nib_pt_need_run() counted, or NULL if it is mapped there already.
  * @va: first device address.
  * @offset: first byte of the buffer.
  * @size: bytes.
  * @flags: NIB_PTE_WRITE or 0.
+ * @leaf: largest leaf.
  *
  * Under nib_device.pt_lock and between drm_dev_enter() and drm_dev_exit(). Returns 0 or -EIO, see
  * nib_mmu_map_run().
  */
 int nib_place_map(const struct nib_bo *bo, struct nib_mmu *mmu, struct nib_pt_pool *pool, u64 va,
-		  u64 offset, u64 size, u64 flags)
+		  u64 offset, u64 size, u64 flags, u64 leaf)
 {
 	const struct nib_place *place = bo->mapped;
 	u64 step;
@@ -138,14 +199,14 @@ int nib_place_map(const struct nib_bo *bo, struct nib_mmu *mmu, struct nib_pt_po
 	lockdep_assert_held(&mmu->ndev->pt_lock);
 
 	if (!place->mapped)
-		return nib_mmu_map_run(mmu, pool, va, offset, size, flags | NIB_PTE_HELD, bo->leaf);
+		return nib_mmu_map_run(mmu, pool, va, offset, size, flags | NIB_PTE_HELD, leaf);
 	for (seg = nib_place_find(place, offset); size; seg++) {
 		const struct nib_seg *part = &place->segs[seg];
 
 		step = min(size, nib_place_seg_end(place, seg, bo->base.size) - offset);
 		ret = nib_mmu_map_run(mmu, pool, va, part->addr + offset - part->offset, step,
 				      flags | NIB_PTE_VALID | (u64)part->mem << NIB_PTE_MEM_SHIFT,
-				      bo->leaf);
+				      leaf);
 		if (ret)
 			return ret;
 		va += step;

@@ -12,7 +12,6 @@
 
 struct nib_bo;
 struct nib_mmu;
-struct nib_pt_need;
 struct nib_pt_pool;
 
 /**
@@ -49,9 +48,10 @@ void nib_place_add(struct nib_place *place, u64 *offset, enum nib_mem mem, u64 a
 u32 nib_place_find(const struct nib_place *place, u64 offset);
 u64 nib_place_seg_end(const struct nib_place *place, u32 seg, u64 size);
 
-void nib_place_need(const struct nib_bo *bo, struct nib_pt_need *need, u64 va, u64 offset,
-		    u64 size);
+u64 nib_place_begin_bind(struct nib_bo *bo);
+void nib_place_end_bind(struct nib_bo *bo, u64 leaf);
+int nib_place_shrink_leaf(struct nib_bo *bo, struct nib_pt_pool *pool);
 int nib_place_map(const struct nib_bo *bo, struct nib_mmu *mmu, struct nib_pt_pool *pool, u64 va,
-		  u64 offset, u64 size, u64 flags);
+		  u64 offset, u64 size, u64 flags, u64 leaf);
 
 #endif

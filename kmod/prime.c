@@ -23,6 +23,7 @@
 #include "compat.h"
 #include "device.h"
 #include "gem.h"
+#include "pin.h"
 #include "prime.h"
 
 MODULE_IMPORT_NS("DMA_BUF");
@@ -57,10 +58,16 @@ static int nib_prime_end_cpu_access(struct dma_buf *dma_buf, enum dma_data_direc
 	return 0;
 }
 
+static void nib_prime_release(struct dma_buf *dma_buf)
+{
+	nib_bo_unpin(to_nib_bo(dma_buf->priv));
+	drm_gem_dmabuf_release(dma_buf);
+}
+
 static const struct dma_buf_ops nib_prime_ops = {
 	.map_dma_buf = drm_gem_map_dma_buf,
 	.unmap_dma_buf = drm_gem_unmap_dma_buf,
-	.release = drm_gem_dmabuf_release,
+	.release = nib_prime_release,
 	.begin_cpu_access = nib_prime_begin_cpu_access,
 	.end_cpu_access = nib_prime_end_cpu_access,
 	.mmap = drm_gem_dmabuf_mmap,
@@ -87,6 +94,7 @@ struct dma_buf *nib_prime_export(struct drm_gem_object *obj, int flags)
 		.priv = obj,
 		.resv = obj->resv,
 	};
+	struct dma_buf *dma_buf;
 	int ret;
 
 	if (!(to_nib_bo(obj)->flags & NIB_BO_HOST)) {
@@ -97,7 +105,14 @@ struct dma_buf *nib_prime_export(struct drm_gem_object *obj, int flags)
 	ret = drm_gem_create_mmap_offset(obj);
 	if (ret)
 		return ERR_PTR(ret);
-	return drm_gem_dmabuf_export(drm, &info);
+	/* Its pages stay where they are for as long as there is a dma-buf. */
+	ret = nib_bo_pin_host(to_nib_bo(obj));
+	if (ret)
+		return ERR_PTR(ret);
+	dma_buf = drm_gem_dmabuf_export(drm, &info);
+	if (IS_ERR(dma_buf))
+		nib_bo_unpin(to_nib_bo(obj));
+	return dma_buf;
 }
 
 /* The pages behind a buffer, for an importer to map. They stay where they are. */

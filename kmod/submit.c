@@ -14,6 +14,7 @@
 #include "compat.h"
 #include "device.h"
 #include "drv.h"
+#include "evict.h"
 #include "queue.h"
 #include "stream.h"
 #include "submit.h"
@@ -389,8 +390,7 @@ static int nib_submit_validate(struct nib_submit_ctx *ctx, struct drm_exec *exec
 	return 0;
 }
 
-/* Commits jobs with the buffers that they need where they need them. */
-static int nib_submit_runs(struct nib_submit_ctx *ctx, struct nib_device *ndev)
+static int nib_submit_try_runs(struct nib_submit_ctx *ctx, struct nib_device *ndev)
 {
 	const u64 turn = nib_residency_begin(ndev);
 	struct drm_exec exec;
@@ -405,6 +405,19 @@ static int nib_submit_runs(struct nib_submit_ctx *ctx, struct nib_device *ndev)
 		ret = nib_submit_commit(ctx);
 	drm_exec_fini(&exec);
 	return ret == -EINTR ? -ERESTARTSYS : ret;
+}
+
+/* Commits jobs with the buffers that they need where they need them. */
+static int nib_submit_runs(struct nib_submit_ctx *ctx, struct nib_device *ndev)
+{
+	int ret = nib_submit_try_runs(ctx, ndev);
+
+	if (ret == -ENOSPC || ret == -ESTALE) {
+		/* What was unmapped or freed a moment ago may still be on its way back. */
+		nib_device_flush_cleanup(ndev);
+		ret = nib_submit_try_runs(ctx, ndev);
+	}
+	return ret == -ESTALE ? -EINVAL : ret;
 }
 
 int nib_ioctl_submit(struct drm_device *drm, void *data, struct drm_file *drm_file)
@@ -439,11 +452,6 @@ int nib_ioctl_submit(struct drm_device *drm, void *data, struct drm_file *drm_fi
 	}
 	if (!ret)
 		ret = nib_submit_runs(&ctx, file->ndev);
-	if (ret == -ENOSPC) {
-		/* What was unmapped or freed a moment ago may still be on its way back. */
-		nib_device_flush_cleanup(file->ndev);
-		ret = nib_submit_runs(&ctx, file->ndev);
-	}
 	nib_submit_fini(&ctx, nib_submit_destroy_run);
 out_free:
 	kvfree(jobs);

@@ -432,4 +432,24 @@ static UNUSED uint32_t *guest_buffer(struct guest *g, uint64_t va, uint64_t size
 	return bo_map(g->fd, bo, size);
 }
 
+/* Makes the buffers of all other clients leave HBM, unless they are in use. */
+static UNUSED void guest_crowd_out(void)
+{
+	int fd = guest_open();
+	uint64_t size = query_device(fd).hbm_bytes - 4 * MIB;
+	uint32_t bo;
+
+	OK(bo_create(fd, size, NIB_BO_HBM | NIB_BO_NO_MMAP, &bo));
+	close(fd);
+}
+
+/* Tests that crowd HBM out need a device that is quickly filled. */
+static UNUSED void guest_needs_small_hbm(int fd)
+{
+	struct nib_device_info info = query_device(fd);
+
+	if (info.hbm_bytes > 2 * GIB)
+		SKIP("HBM of %llu GiB would take too long to fill", info.hbm_bytes >> 30);
+}
+
 #endif
