@@ -219,4 +219,19 @@ static UNUSED void worker_died(struct worker *w, uint32_t blame, uint32_t fault_
 	OK(worker_run(w, 3));
 }
 
+/* What the driver tells of its ladder, for the log. */
+static UNUSED void show_ladder(int fd)
+{
+	char address[64], path[128], line[256];
+	FILE *f;
+
+	guest_pci_address(fd, address, sizeof(address));
+	snprintf(path, sizeof(path), "/sys/kernel/debug/accel/%s/recovery", address);
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f))
+		fputs(line, stdout);
+	if (f)
+		fclose(f);
+}
+
 #endif
