@@ -77,6 +77,22 @@ void nib_queue_die_locked(struct nib_queue *queue, u32 state, const char *why)
 }
 
 /*
+ * A run of the driver's own went wrong. It is no client's fault, and it may be done twice, so it is
+ * done again a few times before anybody has to suffer. True if that is so.
+ */
+bool nib_queue_try_again_locked(struct nib_queue *queue)
+{
+	lockdep_assert_held(&queue->timeline->lock);
+
+	if (!(queue->flags & NIB_QUEUE_KERNEL) || queue->dead ||
+	    queue->strikes++ >= NIB_QUEUE_STRIKES)
+		return false;
+	queue->redo = true;
+	nib_recovery_request(queue->ndev, NIB_RUNG_JOB, queue, "a job of the driver went wrong");
+	return true;
+}
+
+/*
  * The device wrote what no device should into a completion. Only this queue has to do with it, and
  * it cannot be told what else of it is wrong.
  */
@@ -88,6 +104,8 @@ static void nib_queue_distrust_locked(struct nib_queue *queue, const struct nib_
 			    "queue %u: bad completion: phase %u, status %u, seqno %llu\n",
 			    queue->hw_id, READ_ONCE(done->phase), READ_ONCE(done->status),
 			    READ_ONCE(done->seqno));
+	if (nib_queue_try_again_locked(queue))
+		return;
 	queue->corrupt = true;
 	queue->fault_status = nib_done_is_valid(READ_ONCE(done->status)) ? NIB_DONE_NONE :
 			      READ_ONCE(done->status);
@@ -107,6 +125,8 @@ static void nib_queue_fault_locked(struct nib_queue *queue, const struct nib_com
 	queue->fault_packet = READ_ONCE(done->packet);
 	queue->fault_va = READ_ONCE(done->fault_va);
 	nib_notify_fault(ndev, queue->hw_id, queue->fault_status, queue->fault_va);
+	if (nib_queue_try_again_locked(queue))
+		return;
 	if (queue->flags & NIB_QUEUE_KEEP_GOING) {
 		queue->state |= NIB_QUEUE_STATE_GUILTY;
 		queue->faulted = true;

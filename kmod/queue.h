@@ -225,6 +225,7 @@ void nib_queue_outlive(struct nib_queue *queue, bool lost);
 int nib_queue_restore(struct nib_device *ndev, struct nib_fw_object *object, bool lost);
 
 /* Shared by the two. */
+bool nib_queue_try_again_locked(struct nib_queue *queue);
 void nib_queue_die_locked(struct nib_queue *queue, u32 state, const char *why);
 void nib_queue_end_head_locked(struct nib_queue *queue, int error);
 void nib_queue_drop_inflight_locked(struct nib_queue *queue, int error);

@@ -70,7 +70,8 @@ void nib_queue_miss(struct nib_queue *queue)
 	unsigned long flags;
 
 	spin_lock_irqsave(&queue->timeline->lock, flags);
-	if (!queue->dead && nib_queue_has_missed_locked(queue)) {
+	if (!queue->dead && nib_queue_has_missed_locked(queue) &&
+	    !nib_queue_try_again_locked(queue)) {
 		queue->corrupt = true;
 		queue->fault_status = NIB_DONE_NONE;
 		queue->culprit_error = -EIO;
