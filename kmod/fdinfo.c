@@ -19,12 +19,18 @@
 #include "gem.h"
 #include "queue.h"
 
-static void nib_fdinfo_memory(struct drm_printer *p, const char *region, u64 bytes)
+static void nib_fdinfo_memory(struct drm_printer *p, const struct nib_client_memory *memory,
+			      enum nib_mem mem, const char *region)
 {
-	/* Nothing is evicted or shared, so everything is resident. */
-	const struct drm_memory_stats stats = { .private = bytes, .resident = bytes };
+	const struct drm_memory_stats stats = {
+		.shared = memory->shared[mem],
+		.private = memory->bytes[mem] - memory->shared[mem],
+		.resident = memory->resident[mem],
+		.purgeable = memory->purgeable[mem],
+	};
 
-	drm_print_memory_stats(p, &stats, DRM_GEM_OBJECT_RESIDENT, region);
+	drm_print_memory_stats(p, &stats, DRM_GEM_OBJECT_RESIDENT | DRM_GEM_OBJECT_PURGEABLE,
+			       region);
 }
 
 static void nib_usage_add(struct nib_usage *sum, const struct nib_usage *usage)
@@ -88,7 +94,7 @@ void nib_fdinfo_show(struct drm_printer *p, struct drm_file *drm_file)
 	drm_printf(p, "nib-energy-npu:\t%llu uJ\n", div_u64(usage.energy_pj, 1000000));
 
 	nib_gem_client_memory(drm_file, &memory);
-	nib_fdinfo_memory(p, "hbm", memory.bytes[NIB_MEM_HBM]);
-	nib_fdinfo_memory(p, "sram", memory.bytes[NIB_MEM_SRAM]);
-	nib_fdinfo_memory(p, "memory", memory.bytes[NIB_MEM_HOST]);
+	nib_fdinfo_memory(p, &memory, NIB_MEM_HBM, "hbm");
+	nib_fdinfo_memory(p, &memory, NIB_MEM_SRAM, "sram");
+	nib_fdinfo_memory(p, &memory, NIB_MEM_HOST, "memory");
 }

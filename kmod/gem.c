@@ -362,12 +362,17 @@ static struct nib_bo *nib_bo_create(struct nib_device *ndev, size_t size, u32 fl
 /* Counts one buffer. What it says may be old: nobody keeps the buffer where it is. */
 static void nib_bo_count(const struct nib_bo *bo, struct nib_client_memory *memory)
 {
-	enum nib_mem mem = nib_bo_mem(bo), now = READ_ONCE(bo->pages) ? NIB_MEM_HOST : mem;
+	enum nib_mem mem = nib_bo_mem(bo), now = mem;
 
 	memory->bytes[mem] += bo->base.size;
-	if (bo->base.handle_count > 1)
+	if (bo->base.handle_count > 1 || bo->base.dma_buf || drm_gem_is_imported(&bo->base))
 		memory->shared[mem] += bo->base.size;
-	if (READ_ONCE(bo->purged) || (mem == NIB_MEM_HOST && !bo->pages))
+	if (READ_ONCE(bo->purged))
+		return;
+	if (READ_ONCE(bo->home) || (mem == NIB_MEM_HBM && list_empty_careful(&bo->blocks)))
+		now = NIB_MEM_HOST;
+	/* Swapped out. */
+	if (now == NIB_MEM_HOST && !READ_ONCE(bo->pages) && !drm_gem_is_imported(&bo->base))
 		return;
 	memory->resident[now] += bo->base.size;
 	if (READ_ONCE(bo->dontneed))
