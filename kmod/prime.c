@@ -3,7 +3,8 @@
  * Buffers as dma-bufs, by the rules of PRIME.
  *
  * Export: what others get to see is host memory, since the window on HBM has no struct pages and
- * SRAM is not visible at all. A buffer in host memory is given as it is. SRAM is never given away.
+ * SRAM is not visible at all. A buffer in HBM moves to host memory when another device attaches to
+ * it, and stays there; jobs go on using it. SRAM is never given away.
  * On the same device a dma-buf becomes the object that it came from.
  *
  * Import: a foreign dma-buf becomes a buffer in host memory whose pages are the exporter's. It is
@@ -23,6 +24,7 @@
 #include "compat.h"
 #include "device.h"
 #include "gem.h"
+#include "hostmem.h"
 #include "pin.h"
 #include "prime.h"
 
@@ -58,16 +60,23 @@ static int nib_prime_end_cpu_access(struct dma_buf *dma_buf, enum dma_data_direc
 	return 0;
 }
 
-static void nib_prime_release(struct dma_buf *dma_buf)
+/* Others are going to map it: it must have pages, and keep them. Waits until it has. */
+static int nib_prime_attach(struct dma_buf *dma_buf, struct dma_buf_attachment *attach)
+{
+	return nib_bo_pin_host(to_nib_bo(dma_buf->priv));
+}
+
+static void nib_prime_detach(struct dma_buf *dma_buf, struct dma_buf_attachment *attach)
 {
 	nib_bo_unpin(to_nib_bo(dma_buf->priv));
-	drm_gem_dmabuf_release(dma_buf);
 }
 
 static const struct dma_buf_ops nib_prime_ops = {
+	.attach = nib_prime_attach,
+	.detach = nib_prime_detach,
 	.map_dma_buf = drm_gem_map_dma_buf,
 	.unmap_dma_buf = drm_gem_unmap_dma_buf,
-	.release = nib_prime_release,
+	.release = drm_gem_dmabuf_release,
 	.begin_cpu_access = nib_prime_begin_cpu_access,
 	.end_cpu_access = nib_prime_end_cpu_access,
 	.mmap = drm_gem_dmabuf_mmap,
@@ -94,25 +103,17 @@ struct dma_buf *nib_prime_export(struct drm_gem_object *obj, int flags)
 		.priv = obj,
 		.resv = obj->resv,
 	};
-	struct dma_buf *dma_buf;
 	int ret;
 
-	if (!(to_nib_bo(obj)->flags & NIB_BO_HOST)) {
-		drm_dbg(drm, "only host memory can be shared with other devices\n");
+	if (nib_bo_mem(to_nib_bo(obj)) == NIB_MEM_SRAM) {
+		drm_dbg(drm, "SRAM cannot be shared with other devices\n");
 		return ERR_PTR(-EOPNOTSUPP);
 	}
 	/* Mappings of the dma-buf and of the device file are torn down as one: at one offset. */
 	ret = drm_gem_create_mmap_offset(obj);
 	if (ret)
 		return ERR_PTR(ret);
-	/* Its pages stay where they are for as long as there is a dma-buf. */
-	ret = nib_bo_pin_host(to_nib_bo(obj));
-	if (ret)
-		return ERR_PTR(ret);
-	dma_buf = drm_gem_dmabuf_export(drm, &info);
-	if (IS_ERR(dma_buf))
-		nib_bo_unpin(to_nib_bo(obj));
-	return dma_buf;
+	return drm_gem_dmabuf_export(drm, &info);
 }
 
 /* The pages behind a buffer, for an importer to map. They stay where they are. */
@@ -121,7 +122,7 @@ struct sg_table *nib_prime_get_sg_table(struct drm_gem_object *obj)
 	return drm_prime_pages_to_sg(obj->dev, to_nib_bo(obj)->pages, obj->size >> PAGE_SHIFT);
 }
 
-/* For importers that use the CPU. The reservation is locked. */
+/* For importers that use the CPU. The reservation is locked, so nothing can be brought here. */
 int nib_prime_vmap(struct drm_gem_object *obj, struct iosys_map *map)
 {
 	struct nib_bo *bo = to_nib_bo(obj);
@@ -129,12 +130,19 @@ int nib_prime_vmap(struct drm_gem_object *obj, struct iosys_map *map)
 
 	dma_resv_assert_held(obj->resv);
 
-	if (!bo->pages)
+	if (nib_bo_mem(bo) == NIB_MEM_HOST) {
+		int ret = nib_bo_get_pages(bo);
+
+		if (ret)
+			return ret;
+	} else if (nib_bo_in_device(bo) || !bo->place->mapped) {
 		return -EOPNOTSUPP;
+	}
 	vaddr = vmap(bo->pages, obj->size >> PAGE_SHIFT, VM_MAP, PAGE_KERNEL);
 	if (!vaddr)
 		return -ENOMEM;
 	iosys_map_set_vaddr(map, vaddr);
+	bo->pins++;
 	return 0;
 }
 
@@ -142,6 +150,7 @@ void nib_prime_vunmap(struct drm_gem_object *obj, struct iosys_map *map)
 {
 	dma_resv_assert_held(obj->resv);
 
+	to_nib_bo(obj)->pins--;
 	vunmap(map->vaddr);
 }
 
