@@ -37,9 +37,10 @@
  *
  * All synchronisation is explicit, by syncobjs.
  *
- * Buffers are shared by DRM's PRIME ioctls. Buffers in host memory can be given to any driver, those
- * in HBM and SRAM to none: EOPNOTSUPP. What another driver gives becomes a buffer in host memory,
- * counted as such, that its giver maps for the CPU; EINVAL if it is not made of whole pages. A
+ * Buffers are shared by DRM's PRIME ioctls. Buffers in host memory can be given to any driver; those
+ * in HBM too, and move to host memory for good when one attaches; those in SRAM to none: EOPNOTSUPP.
+ * What another driver gives becomes a buffer in host memory, counted as such, that its giver maps for
+ * the CPU; EINVAL if it is not made of whole pages. A
  * dma-buf that came from this device becomes the object that it came from, for any client. Nobody
  * waits for fences that others leave on a dma-buf.
  */
