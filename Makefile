@@ -45,6 +45,7 @@ Q := @
 say = @printf '  %-8s %s\n' $(1) $(2)
 endif
 
+include kmod/kmod.mk
 include firmware-sim/firmware-sim.mk
 include libaccel/llm.mk
 include libaccel/libaccel.mk

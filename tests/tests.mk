@@ -93,7 +93,10 @@ check-debug: programs guest-tests toolbox ## On a kernel with KASAN, lockdep, ..
 	$(Q)tests/toolbox/toolbox debug-kernel
 	$(Q)BUILD=$(BUILD) tests/check debug
 
-.PHONY: check-debug check-guest-6.12 check-guest-backport unit-tests fuzzers guest-tests check-unit check-asan check-run fuzz-build fuzz bench
+check-static: toolbox ## checkpatch, sparse, kernel-doc and the like over the driver
+	$(Q)BUILD=$(BUILD) tests/check static
+
+.PHONY: check-static check-debug check-guest-6.12 check-guest-backport unit-tests fuzzers guest-tests check-unit check-asan check-run fuzz-build fuzz bench
 
 $(BUILD)/tests/model/kld.o: CFLAGS_EXTRA += $(shell $(PKG_CONFIG) --cflags jansson 2>/dev/null)
 $(BUILD)/tests/kld: $(BUILD)/tests/model/kld.o
