@@ -13,7 +13,7 @@
 
 #define TEST_VA		0x7ffffe00000ull	/* just below a border of the third level */
 #define TEST_PAGES	2048u			/* four tables of level 0 */
-#define TEST_MEM	(1ull << NIB_PTE_MEM_SHIFT)
+#define TEST_MEM	BIT_ULL(NIB_PTE_MEM_SHIFT)
 
 /**
  * struct nib_mmu_test - a page table, and what should be in it.
@@ -49,10 +49,13 @@ static void nib_mmu_test_check_64k(struct nib_mmu_test *t, u64 table, unsigned i
 				head + i * NIB_PAGE_4K);
 }
 
+/* Where the firmware was told that the table is. */
+static u64 nib_mmu_test_root;
+
 /* What the device finds at @va: address and flags of a leaf, or 0. */
-static u64 nib_mmu_test_walk(struct nib_mmu_test *t, u64 root, u64 va)
+static u64 nib_mmu_test_walk(struct nib_mmu_test *t, u64 va)
 {
-	u64 table = root, entry;
+	u64 table = nib_mmu_test_root, entry;
 	int level;
 
 	for (level = NIB_PT_LEVELS - 1; level >= 0; level--) {
@@ -74,8 +77,6 @@ static u64 nib_mmu_test_walk(struct nib_mmu_test *t, u64 root, u64 va)
 	return 0;
 }
 
-static u64 nib_mmu_test_root;
-
 /* The root's place is told to the firmware when a context is created. */
 static int nib_mmu_test_ipc_create(struct nib_device *ndev, struct nib_fw_object *object, u16 op,
 				   const u64 *args, unsigned int nargs)
@@ -90,7 +91,7 @@ static void nib_mmu_test_check(struct nib_mmu_test *t)
 	unsigned int i;
 
 	for (i = 0; i < TEST_PAGES; i++)
-		if (nib_mmu_test_walk(t, nib_mmu_test_root, TEST_VA + i * NIB_PAGE_4K) != t->page[i])
+		if (nib_mmu_test_walk(t, TEST_VA + i * NIB_PAGE_4K) != t->page[i])
 			break;
 	KUNIT_ASSERT_EQ_MSG(t->test, i, TEST_PAGES, "page %u", i);
 }
@@ -109,8 +110,8 @@ static void nib_mmu_test_reserve(struct nib_mmu_test *t, struct nib_pt_pool *poo
 }
 
 /* With NIB_PTE_HELD the device finds nothing there. */
-static void nib_mmu_test_map(struct nib_mmu_test *t, unsigned int first, unsigned int count, u64 addr,
-			     u64 flags, u64 leaf)
+static void nib_mmu_test_map(struct nib_mmu_test *t, unsigned int first, unsigned int count,
+			     u64 addr, u64 flags, u64 leaf)
 {
 	u64 va = TEST_VA + first * NIB_PAGE_4K, size = count * NIB_PAGE_4K;
 	struct nib_pt_pool pool;

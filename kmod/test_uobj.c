@@ -82,6 +82,7 @@ static void nib_uobj_test_versions(struct kunit *test)
 static void nib_uobj_test_refused(struct kunit *test)
 {
 	struct nib_uobj_test *t = test->priv;
+	const u64 end = t->user + 2 * PAGE_SIZE;
 	struct nib_uobj_test_object *objects;
 	const u8 one = 1;
 
@@ -90,17 +91,16 @@ static void nib_uobj_test_refused(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, objects);
 	/* Shorter than the first version, longer than a page, too many. */
 	KUNIT_EXPECT_EQ(test, nib_uobj_test_get(test, t->user, 7, 1, &objects), -EINVAL);
-	KUNIT_EXPECT_EQ(test, nib_uobj_test_get(test, t->user, PAGE_SIZE + 8, 1, &objects), -EINVAL);
+	KUNIT_EXPECT_EQ(test, nib_uobj_test_get(test, t->user, PAGE_SIZE + 8, 1, &objects),
+			-EINVAL);
 	KUNIT_EXPECT_EQ(test, nib_uobj_test_get(test, t->user, 8, NIB_MAX_ARRAY + 1, &objects),
 			-EINVAL);
 	/* Something that is not known here, in the last byte of the last object. */
 	nib_uobj_test_put(test, t->user + 63, &one, 1);
 	KUNIT_EXPECT_EQ(test, nib_uobj_test_get(test, t->user, 32, 2, &objects), -EINVAL);
 	/* Partly, and all, not there. */
-	KUNIT_EXPECT_EQ(test, nib_uobj_test_get(test, t->user + 2 * PAGE_SIZE - 16, 16, 2, &objects),
-			-EFAULT);
-	KUNIT_EXPECT_EQ(test, nib_uobj_test_get(test, t->user + 2 * PAGE_SIZE - 8, 8, 2, &objects),
-			-EFAULT);
+	KUNIT_EXPECT_EQ(test, nib_uobj_test_get(test, end - 16, 16, 2, &objects), -EFAULT);
+	KUNIT_EXPECT_EQ(test, nib_uobj_test_get(test, end - 8, 8, 2, &objects), -EFAULT);
 	KUNIT_EXPECT_EQ(test, nib_uobj_test_get(test, 8, 16, 1, &objects), -EFAULT);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit: the stream validator as this driver compiles it. What it takes and refuses in all is tested
- * in user space, where there is room for it; here are each of its errors, and noise.
+ * KUnit: the stream validator as this driver compiles it. What it takes and refuses in all is
+ * tested in user space, where there is room for it; here are each of its errors, and noise.
  */
 #include <kunit/test.h>
 #include <linux/prandom.h>
@@ -31,7 +31,8 @@ static void nib_validate_test_errors(struct kunit *test)
 		{ NIB_INVALID_LENGTH, 16, 0, 0, { OP(NIB_OP_FILL, 4, 0), 64 } },
 		{ NIB_INVALID_ARGMASK, 16, 0, 0, { OP(NIB_OP_NOP, 1, 1), END } },
 		{ NIB_INVALID_ARG, 40, 0, 0, { OP(NIB_OP_FILL, 4, 1), 0x40, 4, 7, END } },
-		{ NIB_INVALID_RESERVED, 40, 0, 0, { OP(NIB_OP_FILL, 4, 0), 64, 4, 1ull << 32, END } },
+		{ NIB_INVALID_RESERVED, 40, 0, 0,
+		  { OP(NIB_OP_FILL, 4, 0), 64, 4, 1ull << 32, END } },
 		{ NIB_INVALID_FORMAT, 40, 0, 0, { OP(NIB_OP_SEM, 4, 0), 64, 0, 3, END } },
 		{ NIB_INVALID_RANGE, 40, 0, 0, { OP(NIB_OP_FILL, 4, 0), 64, 1ull << 32, 0, END } },
 		{ NIB_INVALID_ALIGN, 40, 0, 0, { OP(NIB_OP_FILL, 4, 0), 65, 4, 0, END } },

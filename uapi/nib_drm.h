@@ -62,13 +62,14 @@ extern "C" {
 #define NIB_DRM_MAJOR	1
 #define NIB_DRM_MINOR	0
 
+#define NIB_MAX_ARRAY	1024u
+
 /**
  * struct nib_obj_array - array of objects.
  * @stride: bytes from one object to the next; at least the size of the first version of it.
  * @count: objects, at most NIB_MAX_ARRAY. 0 with a null pointer is an empty array.
  * @array: user pointer.
  */
-#define NIB_MAX_ARRAY	1024u
 struct nib_obj_array {
 	__u32 stride;
 	__u32 count;
@@ -227,6 +228,8 @@ struct nib_vm_create {
 
 /**
  * struct nib_vm_destroy - NIB_VM_DESTROY. EBUSY while queues of the VM live.
+ * @vm_id: VM.
+ * @pad: must be 0.
  */
 struct nib_vm_destroy {
 	__u32 vm_id;
@@ -292,6 +295,9 @@ struct nib_bo_create {
 /**
  * struct nib_bo_mmap_offset - NIB_BO_MMAP_OFFSET: where to mmap() the device file. HBM is mapped
  * write-combined, host memory cached. EACCES for SRAM and NO_MMAP.
+ * @handle: buffer.
+ * @pad: must be 0.
+ * @offset: out.
  */
 struct nib_bo_mmap_offset {
 	__u32 handle;
@@ -321,6 +327,8 @@ struct nib_stream_create {
 
 /**
  * struct nib_stream_destroy - NIB_STREAM_DESTROY. Jobs in flight finish first.
+ * @vm_id: VM.
+ * @stream_id: stream of it.
  */
 struct nib_stream_destroy {
 	__u32 vm_id;
@@ -425,6 +433,8 @@ struct nib_queue_create {
 
 /**
  * struct nib_queue_destroy - NIB_QUEUE_DESTROY. Jobs in flight are cancelled.
+ * @queue_id: queue.
+ * @pad: must be 0.
  */
 struct nib_queue_destroy {
 	__u32 queue_id;
