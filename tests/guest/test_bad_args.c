@@ -130,7 +130,7 @@ static void check_queue(void)
 	EXPECT(queue(g.vm, 4, 0, 0, 0), -EINVAL);
 	EXPECT(queue(g.vm, UINT32_MAX, 0, 0, 0), -EINVAL);
 	EXPECT(queue(g.vm, 1, 256, 0, 0), -EINVAL);
-	EXPECT(queue(g.vm, 1, 0, 1, 0), -EINVAL);
+	EXPECT(queue(g.vm, 1, 0, 2, 0), -EINVAL);
 	EXPECT(queue(g.vm, 1, 0, 0, 1), -EINVAL);
 	EXPECT(queue(55, 1, 0, 0, 0), -ENOENT);
 	EXPECT(queue_destroy(g.fd, 99), -ENOENT);
