@@ -9,11 +9,13 @@
 #include <glob.h>
 
 #define VA	0x100000000ull
+#define STATS_VA 0x7f0000000000ull
 #define DRIVER	"/sys/bus/pci/drivers/nib"
 #define DEBUG	"/sys/kernel/debug/"
 
 static struct guest g;
-static uint32_t bo, stream, last, points;
+static uint32_t bo, spare, leased, stream, last, points;
+static int other, sink;
 static int fail_nth;
 static bool hit;	/* the failure that was asked for has happened */
 
@@ -142,10 +144,150 @@ static int do_submit(void)
 	return done(submit_jobs(g.fd, jobs, 2));
 }
 
+/* A job that brings all that a job can bring. */
+static int do_submit_all(void)
+{
+	static uint64_t point;
+	uint64_t args[4] = { VA, 0, 0, 0 };
+	struct nib_sync_op syncs[] = {
+		{ NIB_SYNC_SIGNAL | NIB_SYNC_TIMELINE, points, (1ull << 32) + ++point },
+	};
+	struct nib_lease_ref lease = { .handle = leased };
+	struct nib_job job = {
+		.queue_id = g.queue, .stream_id = stream, .nargs = 4, .args = (uintptr_t)args,
+		.stats_va = STATS_VA, .syncs = NIB_OBJ_ARRAY(1, syncs),
+	};
+
+	if (leased)
+		job.leases = (struct nib_obj_array)NIB_OBJ_ARRAY(1, &lease);
+	return done(submit_jobs(g.fd, &job, 1));
+}
+
+static int do_open(void)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", g.fd);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	done(0);
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}
+
+static int do_query(void)
+{
+	struct nib_device_info device;
+	struct nib_memory_info memory;
+	struct nib_limits_info limits;
+	struct nib_dev_query queries[] = {
+		{ NIB_QUERY_DEVICE, sizeof(device), (uintptr_t)&device },
+		{ NIB_QUERY_MEMORY, sizeof(memory), (uintptr_t)&memory },
+		{ NIB_QUERY_LIMITS, sizeof(limits), (uintptr_t)&limits },
+	};
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; i < 3 && !ret; i++)
+		ret = nib_ioctl(g.fd, DRM_IOCTL_NIB_DEV_QUERY, &queries[i]);
+	return done(ret);
+}
+
+static int do_state(void)
+{
+	struct nib_queue_get_state args = { .queue_id = g.queue };
+
+	return done(nib_ioctl(g.fd, DRM_IOCTL_NIB_QUEUE_GET_STATE, &args));
+}
+
+/* The offset, the mapping, and its first page. A fault without memory is a signal: not by hand. */
+static int do_mmap(void)
+{
+	struct nib_bo_mmap_offset args = { .handle = bo };
+	int ret = nib_ioctl(g.fd, DRM_IOCTL_NIB_BO_MMAP_OFFSET, &args);
+	void *p = MAP_FAILED;
+
+	if (!ret) {
+		p = mmap(NULL, 64 * KIB, PROT_READ | PROT_WRITE, MAP_SHARED, g.fd,
+			 (off_t)args.offset);
+		ret = p == MAP_FAILED ? -errno : 0;
+	}
+	/* Returns EFAULT where a load would not come back. */
+	if (!ret && pwrite(sink, p, 64 * KIB, 0) < 0)
+		ret = -errno;
+	done(0);
+	if (p != MAP_FAILED)
+		munmap(p, 64 * KIB);
+	return ret;
+}
+
+static int do_advise(void)
+{
+	struct nib_bo_madvise args = { .handle = spare, .advice = NIB_MADVISE_DONTNEED };
+	int ret = nib_ioctl(g.fd, DRM_IOCTL_NIB_BO_MADVISE, &args);
+
+	args.advice = NIB_MADVISE_NEEDED;
+	if (!ret)
+		ret = nib_ioctl(g.fd, DRM_IOCTL_NIB_BO_MADVISE, &args);
+	return done(ret);
+}
+
+static int do_lease(void)
+{
+	struct nib_sram_lease_create args = { .guaranteed = 64 * KIB, .burst = 64 * KIB };
+	struct nib_sram_lease_query query = { 0 };
+	int ret = nib_ioctl(g.fd, DRM_IOCTL_NIB_SRAM_LEASE_CREATE, &args);
+
+	query.handle = args.handle;
+	if (!ret)
+		ret = nib_ioctl(g.fd, DRM_IOCTL_NIB_SRAM_LEASE_QUERY, &query);
+	done(0);
+	if (args.handle)
+		OK(bo_close(g.fd, args.handle));
+	return ret;
+}
+
+/* To another file and back. */
+static int do_share(void)
+{
+	uint32_t handle = 0;
+	int file = -1, ret;
+
+	ret = drmPrimeHandleToFD(g.fd, spare, DRM_CLOEXEC | DRM_RDWR, &file) ? -errno : 0;
+	if (!ret)
+		ret = drmPrimeFDToHandle(other, file, &handle) ? -errno : 0;
+	done(0);
+	if (handle)
+		OK(bo_close(other, handle));
+	if (file >= 0)
+		close(file);
+	return ret;
+}
+
+static int do_fdinfo(void)
+{
+	char path[64], text[4096];
+	int fd, ret = 0;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", g.fd);
+	fd = open(path, O_RDONLY);
+	if (fd < 0 || read(fd, text, sizeof(text)) < 0)
+		ret = -errno;
+	done(0);
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(void);
 } scenarios[] = {
+	{ "open", do_open }, { "query", do_query }, { "queue state", do_state },
+	{ "mmap", do_mmap }, { "madvise", do_advise }, { "lease", do_lease },
+	{ "share", do_share }, { "fdinfo", do_fdinfo }, { "submit all", do_submit_all },
 	{ "vm", do_vm }, { "queue", do_queue }, { "small hbm", do_small_hbm },
 	{ "large hbm", do_large_hbm }, { "sram", do_sram }, { "host", do_host },
 	{ "stream", do_stream }, { "bind", do_bind }, { "async bind", do_bind_async },
@@ -157,13 +299,18 @@ static void sweep_ioctls(void)
 	unsigned int i, nth;
 
 	for (i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
-		OK(scenarios[i].run());
+		int first = scenarios[i].run();
+
+		/* A driver from before there were leases. */
+		if (first == -EINVAL && scenarios[i].run == do_lease)
+			continue;
+		OK(first);
 		for (nth = 1;; nth++) {
 			int ret;
 
 			inject(nth);
 			ret = scenarios[i].run();
-			if (ret && ret != -ENOMEM && ret != -EFAULT)
+			if (ret && ret != -ENOMEM && ret != -EFAULT && ret != -ENFILE)
 				FAIL("%s: failure %u gives %s", scenarios[i].name, nth,
 				     strerror(-ret));
 			if (!hit)
@@ -218,6 +365,7 @@ static bool choose_caches(void)
 int main(void)
 {
 	const char *first = getenv("NIB_PROBE_FROM");
+	struct nib_sram_lease_create lease = { .guaranteed = 64 * KIB, .burst = 64 * KIB };
 	uint64_t hbm_free, sram_free;
 	struct stream s = { 0 };
 	char bdf[64];
@@ -238,6 +386,12 @@ int main(void)
 	sram_free = query_memory(fd).sram_free;
 	g = guest_begin();
 	OK(bo_create(g.fd, 4 * MIB, NIB_BO_HBM, &bo));
+	OK(bo_create(g.fd, 64 * KIB, NIB_BO_HOST, &spare));
+	OK(vm_map(g.fd, g.vm, spare, 0, STATS_VA, 64 * KIB, 0));
+	if (!nib_ioctl(g.fd, DRM_IOCTL_NIB_SRAM_LEASE_CREATE, &lease))
+		leased = lease.handle;
+	other = guest_open();
+	sink = memfd_create("sink", MFD_CLOEXEC);
 	packet_end(&s);
 	stream = stream_create(g.fd, g.vm, &s);
 	last = syncobj(g.fd);
@@ -246,6 +400,7 @@ int main(void)
 	sweep_ioctls();
 	OK(run_stream(g.fd, g.vm, g.queue, &s));
 	close(g.fd);
+	close(other);
 	EQUAL(query_memory(fd).hbm_free, hbm_free);
 	EQUAL(query_memory(fd).sram_free, sram_free);
 	close(fd);
