@@ -121,8 +121,12 @@ static int call(struct fuzz *f, unsigned long request, void *args, size_t size)
 	if (one_in(f, 4) && f->used)
 		for (i = (uint32_t)(rnd(f) % 3); i; i--)
 			((uint32_t *)f->arena)[rnd(f) % (f->used * 2)] = (uint32_t)number(f);
-	/* Structs of other versions. */
-	if (one_in(f, 16))
+	/* Memory must not run out for the others of this guest. */
+	if (request == DRM_IOCTL_NIB_BO_CREATE && !raw[1])
+		raw[0] %= 4 * MIB;
+	/* Structs of other versions; but a buffer whose handle does not come back is never closed. */
+	if (one_in(f, 16) && request != DRM_IOCTL_NIB_BO_CREATE &&
+	    request != DRM_IOCTL_NIB_SRAM_LEASE_CREATE)
 		request = _IOC(_IOC_READ | _IOC_WRITE, 'd', _IOC_NR(request), rnd(f) % sizeof(raw));
 	if (ioctl(f->fd, request, raw))
 		return -errno;
@@ -172,7 +176,6 @@ static void make_bo(struct fuzz *f)
 
 	if (one_in(f, 3))
 		args.flags |= NIB_BO_NO_MMAP;
-	/* Host memory must not run out for the others of this guest. */
 	if (!CALL(f, NIB_BO_CREATE, &args))
 		keep_bo(f, args.handle);
 }
@@ -442,9 +445,14 @@ static void noise(struct fuzz *f)
 		f->arena[rnd(f) % (ARENA / 8)] = number(f);
 	for (i = 0; i < 16; i++)
 		args[i] = number(f);
-	if (nr == NIB_IOCTL_BO_CREATE && (args[1] & NIB_BO_HOST))
-		args[0] %= 4 * MIB;
-	ioctl(f->fd, DRM_IOWR(DRM_COMMAND_BASE + nr, uint64_t[8]), args);
+	if (nr == NIB_IOCTL_BO_CREATE)
+		args[0] = one_in(f, 64) ? args[0] | 1ull << 40 : args[0] % (4 * MIB);
+	if (ioctl(f->fd, DRM_IOWR(DRM_COMMAND_BASE + nr, uint64_t[8]), args))
+		return;
+	if (nr == NIB_IOCTL_BO_CREATE)
+		keep_bo(f, (uint32_t)(args[1] >> 32));
+	if (nr == NIB_IOCTL_SRAM_LEASE_CREATE)
+		keep_bo(f, (uint32_t)(args[2] >> 32));
 }
 
 /* More of what needs more luck. */
