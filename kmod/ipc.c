@@ -219,7 +219,8 @@ static int nib_ipc_transact(struct nib_device *ndev, struct nib_ipc_call *call, 
 	dma_rmb();
 	if (status != NIB_ADM_OK) {
 		drm_err(&ndev->drm, "firmware refused %s (%#llx, %#llx): status %u\n",
-			nib_admin_op_name(call->op), call->args[0], call->args[1], status);
+			nib_admin_op_name(call->op), call->nargs > 0 ? call->args[0] : 0,
+			call->nargs > 1 ? call->args[1] : 0, status);
 		ret = -EPROTO;
 	} else {
 		ret = 0;
