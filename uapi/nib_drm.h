@@ -28,7 +28,8 @@
  *	EACCES	 a priority that this client may not use
  *	EFAULT	 a pointer of the caller's is bad
  *	ECANCELED the queue is dead: see NIB_QUEUE_GET_STATE
- *	ENODEV	 the device is gone
+ *	ENODEV	 the device is gone, or given up; NIB_DEV_QUERY of NIB_QUERY_DEVICE and
+ *		 NIB_QUEUE_GET_STATE work on until the driver is unbound
  *	EIO	 the device does not answer
  *	EOPNOTSUPP this object cannot do that
  * Errors on fences: EFAULT for an access to an unmapped address, EINVAL for a stream that an
@@ -36,6 +37,21 @@
  * ENODEV for a device that is gone.
  *
  * All synchronisation is explicit, by syncobjs.
+ *
+ * Recovery. A job is stuck if its packet is on the engine and does not get on for a period, or if it
+ * waits at a closed semaphore for four of them; the module's parameter watchdog_ms is the period. Run
+ * time does not matter. What is done about it, each when the one before it did not help in its time:
+ *	job		it ends with EIO, those behind it run: queues with NIB_QUEUE_KEEP_GOING only
+ *	queue		it ends with EIO, those behind it with ECANCELED; the queue is GUILTY and BANNED
+ *	engine		the same; jobs of others are suspended meanwhile
+ *	firmware	the same; jobs of others go on at the packet they were at, but for the one, if
+ *			any, whose packet was on the engine: it ends with EIO, its queue is INNOCENT and
+ *			goes on with its next job
+ *	function	contents of HBM and SRAM are undefined afterwards, until they are written again;
+ *			buffers, mappings and streams stay. All queues are dead: LOST, and INNOCENT unless
+ *			they are GUILTY. Their jobs end with EIO. New queues work at once
+ *	wedged		all fences end with EIO, and the accel node has a uevent "WEDGED=rebind,bus-reset"
+ * A call that comes in the middle of it waits for its end.
  *
  * Buffers are shared by DRM's PRIME ioctls. Buffers in host memory can be given to any driver; those
  * in HBM too, and move to host memory for good when one attaches; those in SRAM to none: EOPNOTSUPP.
@@ -476,7 +492,7 @@ struct nib_submit {
  * struct nib_queue_get_state - NIB_QUEUE_GET_STATE.
  * @queue_id: queue.
  * @state: NIB_QUEUE_STATE_*; 0 for a healthy queue.
- * @fault_status: enum nib_done_status of the job that killed it.
+ * @fault_status: enum nib_done_status of the job that killed it; CANCELLED for one that was stuck.
  * @fault_packet: index of the packet in its stream.
  * @fault_va: see enum nib_done_status.
  * @jobs: completed.
@@ -487,8 +503,8 @@ struct nib_submit {
  */
 struct nib_queue_get_state {
 	__u32 queue_id;
-#define NIB_QUEUE_STATE_GUILTY		(1u << 0) /* a job of it faulted or hung */
-#define NIB_QUEUE_STATE_INNOCENT	(1u << 1) /* it lost jobs by another one's reset */
+#define NIB_QUEUE_STATE_GUILTY		(1u << 0) /* a job of it faulted or was stuck */
+#define NIB_QUEUE_STATE_INNOCENT	(1u << 1) /* it lost jobs, and not by its own fault */
 #define NIB_QUEUE_STATE_BANNED		(1u << 2) /* it takes no more jobs */
 #define NIB_QUEUE_STATE_LOST		(1u << 3) /* HBM and SRAM lost their contents */
 	__u32 state;
