@@ -459,9 +459,16 @@ int nib_mmu_init(struct nib_mmu *mmu, struct nib_device *ndev, u32 context)
 		return PTR_ERR(mmu->root);
 	ret = nib_ipc_create(ndev, &mmu->object, NIB_ADM_CTX_CREATE,
 			     NIB_IPC_ARGS(context, mmu->root->range.offset));
-	if (ret)
+	if (ret) {
 		nib_pt_free(mmu->root, ndev);
-	return ret;
+		return ret;
+	}
+	/* Once it is on the list it is written after every loss. What came before is ours to mend. */
+	mutex_lock(&ndev->pt_lock);
+	if (mmu->root->losses != ndev->losses)
+		nib_pt_clear(mmu->root, ndev);
+	mutex_unlock(&ndev->pt_lock);
+	return 0;
 }
 
 static void nib_pt_free_all(struct nib_pt *pt, struct nib_device *ndev)

@@ -142,7 +142,7 @@ static void nib_recovery_wedge_work(struct work_struct *work)
 
 /* --- The upper rungs --- */
 
-/* Waits until a register changes from @old, or is @want; reads at least as often as it sleeps. */
+/* Waits until a register is, or is no longer, @value; reads as often as it sleeps. */
 static int nib_recovery_wait(struct nib_device *ndev, u32 reg, u32 value, bool until_equal,
 			     unsigned int ms)
 {

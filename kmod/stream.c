@@ -73,14 +73,21 @@ static void nib_stream_write(struct nib_stream *stream, struct nib_device *ndev)
 static int nib_stream_upload(struct nib_stream *stream)
 {
 	struct nib_device *ndev = stream->vm->ndev;
-	int cookie;
+	u32 losses = READ_ONCE(ndev->losses);
+	int ret, cookie;
 
 	if (!drm_dev_enter(&ndev->drm, &cookie))
 		return -ENODEV;
 	nib_stream_write(stream, ndev);
 	drm_dev_exit(cookie);
-	return nib_ipc_create(ndev, &stream->object, NIB_ADM_STREAM_CREATE,
-			      NIB_STREAM_ARGS(stream));
+	ret = nib_ipc_create(ndev, &stream->object, NIB_ADM_STREAM_CREATE,
+			     NIB_STREAM_ARGS(stream));
+	/* Once it is on the list it is written after every loss. What came before is ours to mend. */
+	if (!ret && losses != READ_ONCE(ndev->losses) && drm_dev_enter(&ndev->drm, &cookie)) {
+		nib_stream_write(stream, ndev);
+		drm_dev_exit(cookie);
+	}
+	return ret;
 }
 
 /* A firmware that has just booted is told of the stream; HBM may have to be written again. */
