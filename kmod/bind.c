@@ -228,6 +228,7 @@ static void nib_bind_free(struct nib_bind *bind)
 		nib_vm_bo_put(bind->vm_bo);
 	nib_pt_pool_fini(&bind->pool, bind->vm->ndev);
 	nib_fence_put(bind->fence);
+	nib_pm_put(bind->vm->ndev);
 	nib_vm_put(&bind->vm);
 	kfree(bind);
 }
@@ -285,6 +286,8 @@ static int nib_bind_run(struct nib_bind *bind)
 		return ret;
 	if (!drm_dev_enter(&ndev->drm, &cookie))
 		return -ENODEV;
+	/* Page tables are out of reach while the machine sleeps. */
+	nib_gate_enter(&ndev->gate);
 	mutex_lock(&ndev->pt_lock);
 	if (bind->op == NIB_VM_BIND_OP_MAP)
 		ret = nib_bind_map(bind);
@@ -292,6 +295,7 @@ static int nib_bind_run(struct nib_bind *bind)
 		ret = nib_bind_unmap(bind);
 	nib_mmu_flush(&bind->vm->mmu);
 	mutex_unlock(&ndev->pt_lock);
+	nib_gate_leave(&ndev->gate);
 	drm_dev_exit(cookie);
 	return ret;
 }
@@ -452,6 +456,8 @@ static struct nib_bind *nib_bind_create(struct nib_vm *vm, struct drm_file *drm_
 	if (!bind)
 		return ERR_PTR(-ENOMEM);
 	bind->vm = nib_vm_get(vm);
+	/* The ioctl holds the device awake meanwhile. */
+	nib_pm_get_awake(vm->ndev);
 	bind->op = op->flags & NIB_VM_BIND_OP_MASK;
 	bind->pte_flags = op->flags & NIB_VM_BIND_OP_READONLY ? 0 : NIB_PTE_WRITE;
 	bind->dumpable = op->flags & NIB_VM_BIND_OP_DUMPABLE;

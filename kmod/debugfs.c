@@ -37,15 +37,20 @@ static int nib_debugfs_ping_show(struct seq_file *m, void *unused)
 
 	if (!ns)
 		return -ENOMEM;
+	ret = nib_pm_get(ndev);
+	if (ret)
+		goto out;
 	mutex_lock(&ndev->ipc.ping_lock);
 	for (i = 0; i < n && !ret; i++)
 		ret = nib_ipc_ping(ndev, &ns[i]);
 	mutex_unlock(&ndev->ipc.ping_lock);
+	nib_pm_put(ndev);
 	if (!ret) {
 		sort(ns, n, sizeof(*ns), nib_ping_compare, NULL);
 		seq_printf(m, "count %u\nmin_ns %llu\nmedian_ns %llu\np99_ns %llu\n", n, ns[0],
 			   ns[n / 2], ns[n - 1 - n / 100]);
 	}
+out:
 	kvfree(ns);
 	return ret;
 }
@@ -107,6 +112,11 @@ static int nib_debugfs_regs_show(struct seq_file *m, void *unused)
 
 	if (!drm_dev_enter(&ndev->drm, &cookie))
 		return -ENODEV;
+	if (!nib_pm_get_if_awake(ndev)) {
+		/* All of them read as ones, which is no news. */
+		seq_puts(m, "asleep\n");
+		goto out;
+	}
 	for (i = 0; i < ARRAY_SIZE(nib_debugfs_reg_list); i++) {
 		const struct nib_debugfs_reg *reg = &nib_debugfs_reg_list[i];
 		u64 value = reg->wide ? nib_read64(ndev, reg->offset, reg->name) :
@@ -114,6 +124,8 @@ static int nib_debugfs_regs_show(struct seq_file *m, void *unused)
 
 		seq_printf(m, "%-24s %#05x %#llx\n", reg->name, reg->offset, value);
 	}
+	nib_pm_put_unused(ndev);
+out:
 	drm_dev_exit(cookie);
 	return 0;
 }

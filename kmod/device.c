@@ -372,6 +372,7 @@ static void nib_device_detach_queues(struct nib_device *ndev)
 static void nib_device_stop(struct nib_device *ndev)
 {
 	nib_pm_disable(ndev);
+	nib_reset_abandon(ndev);
 	nib_notify_device(ndev, false);
 	nib_netlink_remove(ndev);
 	/* Waits for everyone who is between drm_dev_enter() and drm_dev_exit(). */

@@ -18,6 +18,7 @@
 #include "netlink.h"
 #include "nib_isa.h"
 #include "prime.h"
+#include "pm.h"
 #include "queue.h"
 #include "uobj.h"
 #include "vm.h"
@@ -306,15 +307,48 @@ static bool nib_ioctl_is_lost(struct file *file, unsigned int cmd)
 	       nib_device_lost(to_nib_device(drm_file->minor->dev));
 }
 
+/*
+ * Ioctls that use the device hold it awake from end to end. Queries do not wake it, nor does what
+ * DRM does by itself, where waiting for a fence may take forever.
+ */
+static bool nib_ioctl_needs_device(unsigned int cmd)
+{
+	unsigned int nr = DRM_IOCTL_NR(cmd);
+
+	return nr >= DRM_COMMAND_BASE && nr < DRM_COMMAND_END &&
+	       nr != DRM_COMMAND_BASE + NIB_IOCTL_DEV_QUERY &&
+	       nr != DRM_COMMAND_BASE + NIB_IOCTL_QUEUE_GET_STATE;
+}
+
+static long nib_ioctl_awake(struct file *file, unsigned int cmd, unsigned long arg,
+			    long (*ioctl)(struct file *file, unsigned int cmd, unsigned long arg))
+{
+	struct drm_file *drm_file = file->private_data;
+	struct drm_device *drm = drm_file->minor->dev;
+	struct nib_device *ndev = to_nib_device(drm);
+	long ret;
+
+	if (nib_ioctl_is_lost(file, cmd) || drm_dev_is_unplugged(drm))
+		return -ENODEV;
+	if (!nib_ioctl_needs_device(cmd))
+		return ioctl(file, cmd, arg);
+	ret = nib_pm_get(ndev);
+	if (ret)
+		return ret;
+	ret = ioctl(file, cmd, arg);
+	nib_pm_put(ndev);
+	return ret;
+}
+
 static long nib_unlocked_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	return nib_ioctl_is_lost(file, cmd) ? -ENODEV : drm_ioctl(file, cmd, arg);
+	return nib_ioctl_awake(file, cmd, arg, drm_ioctl);
 }
 
 #ifdef CONFIG_COMPAT
 static long nib_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	return nib_ioctl_is_lost(file, cmd) ? -ENODEV : drm_compat_ioctl(file, cmd, arg);
+	return nib_ioctl_awake(file, cmd, arg, drm_compat_ioctl);
 }
 #else
 #define nib_compat_ioctl NULL
@@ -364,6 +398,8 @@ static struct pci_driver nib_pci_driver = {
 	.probe = nib_device_probe,
 	.remove = nib_device_remove,
 	.shutdown = nib_device_shutdown,
+	.err_handler = &nib_reset_handlers,
+	.driver.pm = pm_ptr(&nib_pm_ops),
 };
 
 static int __init nib_init(void)

@@ -109,3 +109,17 @@ void nib_gate_open(struct nib_device *ndev)
 	mutex_unlock(&ndev->queues_lock);
 	wake_up_all(&gate->wait);
 }
+
+/* Lets the driver's own queue be rung, by who has closed the gate; or no longer. */
+void nib_gate_set_private(struct nib_device *ndev, bool private)
+{
+	struct nib_queue *queue;
+
+	WRITE_ONCE(ndev->gate.private, private);
+	if (!private)
+		return;
+	mutex_lock(&ndev->queues_lock);
+	list_for_each_entry(queue, &ndev->queues, link)
+		nib_queue_ring(queue);
+	mutex_unlock(&ndev->queues_lock);
+}

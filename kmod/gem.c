@@ -228,7 +228,7 @@ static vm_fault_t nib_gem_map_pages(struct vm_fault *vmf, struct nib_bo *bo,
 	return ret;
 }
 
-static vm_fault_t nib_gem_fault(struct vm_fault *vmf)
+static vm_fault_t nib_gem_do_fault(struct vm_fault *vmf)
 {
 	struct drm_gem_object *obj = vmf->vma->vm_private_data;
 	struct nib_device *ndev = to_nib_device(obj->dev);
@@ -256,6 +256,25 @@ out:
 	if (entered)
 		drm_dev_exit(cookie);
 	dma_resv_unlock(obj->resv);
+	return ret;
+}
+
+/* The window answers while the device is awake. The mapping goes when it falls asleep; see pm.c. */
+static vm_fault_t nib_gem_fault(struct vm_fault *vmf)
+{
+	struct drm_gem_object *obj = vmf->vma->vm_private_data;
+	struct nib_device *ndev = to_nib_device(obj->dev);
+	vm_fault_t ret;
+
+	if (nib_bo_mem(to_nib_bo(obj)) == NIB_MEM_HOST || drm_dev_is_unplugged(&ndev->drm))
+		return nib_gem_do_fault(vmf);
+	if (nib_pm_get(ndev))
+		return VM_FAULT_SIGBUS;
+	/* The mapping may go meanwhile, and the last file with it. */
+	drm_dev_get(&ndev->drm);
+	ret = nib_gem_do_fault(vmf);
+	nib_pm_put(ndev);
+	drm_dev_put(&ndev->drm);
 	return ret;
 }
 

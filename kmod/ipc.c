@@ -296,16 +296,20 @@ int nib_ipc_create(struct nib_device *ndev, struct nib_fw_object *object, u16 op
 	int ret;
 
 	KUNIT_STATIC_STUB_REDIRECT(nib_ipc_create, ndev, object, op, args, nargs);
+	ret = nib_pm_get(ndev);
+	if (ret)
+		return ret;
 	spin_lock(&ndev->ipc.objects_lock);
 	list_add_tail(&object->link, &ndev->ipc.objects[object->kind]);
 	spin_unlock(&ndev->ipc.objects_lock);
 	ret = nib_ipc_settle(ndev, object, true, op, args, nargs);
-	if (!ret)
-		return 0;
-	nib_ipc_unlist(ndev, object);
-	/* Somebody may have it in hand just now. */
-	nib_gate_enter(&ndev->gate);
-	nib_gate_leave(&ndev->gate);
+	if (ret) {
+		nib_ipc_unlist(ndev, object);
+		/* Somebody may have it in hand just now. */
+		nib_gate_enter(&ndev->gate);
+		nib_gate_leave(&ndev->gate);
+	}
+	nib_pm_put(ndev);
 	return ret;
 }
 
@@ -323,9 +327,16 @@ int nib_ipc_create(struct nib_device *ndev, struct nib_fw_object *object, u16 op
 int nib_ipc_destroy(struct nib_device *ndev, struct nib_fw_object *object, u16 op, const u64 *args,
 		    unsigned int nargs)
 {
+	int ret;
+
 	KUNIT_STATIC_STUB_REDIRECT(nib_ipc_destroy, ndev, object, op, args, nargs);
+	ret = nib_pm_get(ndev);
 	nib_ipc_unlist(ndev, object);
-	return nib_ipc_settle(ndev, object, false, op, args, nargs);
+	if (ret)
+		return ret;
+	ret = nib_ipc_settle(ndev, object, false, op, args, nargs);
+	nib_pm_put(ndev);
+	return ret;
 }
 
 /**

@@ -150,3 +150,12 @@ void nib_irq_remove_queue(struct nib_device *ndev, struct nib_queue *queue)
 	list_del_init(&queue->vector_link);
 	spin_unlock_irq(&vector->lock);
 }
+
+/* Once it returns no handler runs that had begun before. */
+void nib_irq_synchronize(struct nib_device *ndev)
+{
+	unsigned int i;
+
+	for (i = 0; i < ndev->irq.count; i++)
+		synchronize_irq(pci_irq_vector(ndev->pdev, i));
+}

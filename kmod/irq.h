@@ -41,6 +41,7 @@ struct nib_irq {
 };
 
 int nib_irq_init(struct nib_device *ndev);
+void nib_irq_synchronize(struct nib_device *ndev);
 void nib_irq_events(struct nib_device *ndev);
 void nib_irq_reset(struct nib_device *ndev);
 void nib_irq_add_queue(struct nib_device *ndev, struct nib_queue *queue);

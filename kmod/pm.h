@@ -5,6 +5,7 @@
 #ifndef NIB_PM_H
 #define NIB_PM_H
 
+#include <linux/pci.h>
 #include <linux/pm.h>
 #include <linux/types.h>
 
@@ -13,15 +14,19 @@ struct task_struct;
 
 /**
  * struct nib_pm - power management of a device.
- * @task: who runs a callback of power management, and needs no leave to use the device.
- * @enabled: the probe's hold on the device has been let go of.
+ * @task: who runs a callback, and needs no leave to use the device.
+ * @resetting: somebody else resets the function; see reset.c. As the next one, under the lock of the
+ *	PCI device.
+ * @reset_awake: it is held awake for that.
  */
 struct nib_pm {
 	struct task_struct *task;
-	bool enabled;
+	bool resetting;
+	bool reset_awake;
 };
 
 extern const struct dev_pm_ops nib_pm_ops;
+extern const struct pci_error_handlers nib_reset_handlers;
 
 void nib_pm_enable(struct nib_device *ndev);
 void nib_pm_disable(struct nib_device *ndev);
@@ -30,5 +35,13 @@ int nib_pm_get(struct nib_device *ndev);
 void nib_pm_get_awake(struct nib_device *ndev);
 bool nib_pm_get_if_awake(struct nib_device *ndev);
 void nib_pm_put(struct nib_device *ndev);
+void nib_pm_put_unused(struct nib_device *ndev);
+
+int nib_pm_stop_firmware(struct nib_device *ndev, unsigned int ms);
+void nib_pm_quiet(struct nib_device *ndev);
+void nib_pm_started(struct nib_device *ndev, int ret, const char *why);
+
+/* reset.c */
+void nib_reset_abandon(struct nib_device *ndev);
 
 #endif

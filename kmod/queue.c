@@ -271,7 +271,7 @@ static void nib_queue_ring_locked(struct nib_queue *queue)
 {
 	struct nib_device *ndev = queue->ndev;
 
-	if (nib_gate_is_closed(&ndev->gate))
+	if (!nib_gate_lets_ring(&ndev->gate, queue->flags & NIB_QUEUE_KERNEL))
 		return;
 	/* The entry, and what users wrote through the window, before the doorbell. */
 	wmb();
@@ -384,6 +384,8 @@ struct nib_run *nib_run_create(struct nib_queue *queue, struct nib_stream *strea
 	}
 	run->queue = nib_queue_get(queue);
 	run->stream = nib_stream_get(stream);
+	/* Whoever makes a run holds the device awake meanwhile. */
+	nib_pm_get_awake(queue->ndev);
 	return run;
 }
 
@@ -394,6 +396,7 @@ void nib_run_destroy(struct nib_run *run)
 		run->hooks->release(run);
 	drm_sched_job_cleanup(&run->base);
 	nib_fence_put(run->fence);
+	nib_pm_put(run->queue->ndev);
 	nib_stream_put(&run->stream);
 	nib_queue_put(&run->queue);
 	kfree(run);

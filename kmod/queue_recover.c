@@ -265,12 +265,14 @@ static void nib_queue_lose_locked(struct nib_queue *queue)
 /**
  * nib_queue_outlive - the firmware has stopped: what goes on, what does not?
  * @queue: queue.
- * @lost: the memories of the device have lost their contents.
+ * @how: what happened to it.
  *
  * With the gate closed. May be called again before a firmware runs.
  */
-void nib_queue_outlive(struct nib_queue *queue, bool lost)
+void nib_queue_outlive(struct nib_queue *queue, enum nib_restart how)
 {
+	bool slept = how == NIB_RESTART_SLEPT || how == NIB_RESTART_IMAGE;
+	bool lost = how == NIB_RESTART_RESET;
 	struct nib_device *ndev = queue->ndev;
 	bool known = queue->object.generation == ndev->gate.generation;
 	struct nib_queue_place place = {};
@@ -286,9 +288,13 @@ void nib_queue_outlive(struct nib_queue *queue, bool lost)
 	if (!queue->attached)
 		goto out;
 	if (known) {
-		queue->resets++;
+		queue->resets += !slept;
 		nib_queue_find_place_locked(queue, &place);
-		queue->skip = place.started ? place.packets : 0;
+		if (place.started)
+			queue->skip = place.packets;
+		else if (queue->head != queue->first)
+			queue->skip = 0;
+		/* Else it is still where a firmware before this one has left it. */
 		missed = nib_queue_has_missed_locked(queue);
 	}
 	nib_queue_keep_usage_locked(queue);

@@ -195,7 +195,7 @@ static int nib_recovery_firmware(struct nib_device *ndev)
 		if (ret)
 			return ret;
 	}
-	return nib_restart_boot(ndev, false);
+	return nib_restart_boot(ndev, NIB_RESTART_REBOOT);
 }
 
 static int nib_recovery_function(struct nib_device *ndev)
@@ -209,7 +209,7 @@ static int nib_recovery_function(struct nib_device *ndev)
 	if (!ret)
 		ret = nib_recovery_wait(ndev, NIB_REG_FW_STATE, NIB_FW_OFF, true,
 					READ_ONCE(nib_rung_ms[NIB_RUNG_FUNCTION]));
-	return ret ?: nib_restart_boot(ndev, true);
+	return ret ?: nib_restart_boot(ndev, NIB_RESTART_RESET);
 }
 
 static int nib_recovery_try(struct nib_device *ndev, enum nib_rung rung)
@@ -418,7 +418,7 @@ static void nib_recovery_work(struct work_struct *work)
 	int cookie;
 
 	if (!drm_dev_enter(&ndev->drm, &cookie))
-		return;
+		goto out;
 	signalling = dma_fence_begin_signalling();
 	while (!nib_device_lost(ndev)) {
 		rung = nib_recovery_take_rung(rec, &why);
@@ -439,6 +439,16 @@ static void nib_recovery_work(struct work_struct *work)
 	}
 	dma_fence_end_signalling(signalling);
 	drm_dev_exit(cookie);
+out:
+	nib_pm_put(ndev);
+}
+
+/* Runs the work, which keeps the device awake until it is done. Any context; the device is awake. */
+void nib_recovery_kick(struct nib_device *ndev)
+{
+	nib_pm_get_awake(ndev);
+	if (!queue_work(ndev->recovery_wq, &ndev->recovery.work))
+		nib_pm_put(ndev);
 }
 
 /**
@@ -466,7 +476,7 @@ void nib_recovery_request(struct nib_device *ndev, enum nib_rung rung, struct ni
 		rec->why = why;
 	}
 	spin_unlock_irqrestore(&rec->lock, flags);
-	queue_work(ndev->recovery_wq, &rec->work);
+	nib_recovery_kick(ndev);
 }
 
 /* When it returns recovery does not know the queue. Nobody may report trouble of it any more. */
@@ -502,7 +512,8 @@ void nib_recovery_stop(struct nib_device *ndev)
 	struct nib_recovery *rec = &ndev->recovery;
 	struct nib_queue *queue;
 
-	cancel_work_sync(&rec->work);
+	if (cancel_work_sync(&rec->work))
+		nib_pm_put(ndev);
 	cancel_work_sync(&rec->wedge_work);
 	while ((queue = nib_recovery_take_queue(rec)))
 		nib_recovery_release(rec, queue);

@@ -61,6 +61,7 @@ struct nib_recovery {
 
 void nib_recovery_init(struct nib_device *ndev);
 void nib_recovery_stop(struct nib_device *ndev);
+void nib_recovery_kick(struct nib_device *ndev);
 void nib_recovery_request(struct nib_device *ndev, enum nib_rung rung, struct nib_queue *queue,
 			  const char *why);
 void nib_recovery_forget(struct nib_queue *queue);
@@ -68,18 +69,34 @@ u32 nib_recovery_count(struct nib_device *ndev, enum nib_rung rung);
 u32 nib_recovery_resets(struct nib_device *ndev);
 const char *nib_rung_name(enum nib_rung rung);
 
+/**
+ * enum nib_restart - what became of the device between two firmwares.
+ * @NIB_RESTART_REBOOT: the firmware was stopped wherever it was. Memories are as they were.
+ * @NIB_RESTART_RESET: so was all of the device: what memories held is lost.
+ * @NIB_RESTART_SLEPT: the firmware stopped between two packets, so that all jobs go on. Memories are
+ *	as they were.
+ * @NIB_RESTART_IMAGE: as NIB_RESTART_SLEPT, but memories get back what they held before doorbells are
+ *	rung; see image.c.
+ */
+enum nib_restart {
+	NIB_RESTART_REBOOT,
+	NIB_RESTART_RESET,
+	NIB_RESTART_SLEPT,
+	NIB_RESTART_IMAGE,
+};
+
 /*
  * Starting the firmware anew, whoever stopped it and why: recovery, and a device that slept.
  *
  *	nib_restart_begin(ndev);	nobody talks to the firmware, no doorbell is rung
  *	... the firmware is halted, the device may sleep ...
- *	ret = nib_restart_boot(ndev, memories are lost);
+ *	ret = nib_restart_boot(ndev, what happened);
  *	nib_restart_end(ndev);		they go on where they were
  *
  * In the middle runs may be submitted: they wait in their rings. Messages to the firmware wait.
  */
 void nib_restart_begin(struct nib_device *ndev);
-int nib_restart_boot(struct nib_device *ndev, bool lost);
+int nib_restart_boot(struct nib_device *ndev, enum nib_restart how);
 void nib_restart_end(struct nib_device *ndev);
 
 #endif

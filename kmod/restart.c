@@ -30,32 +30,34 @@ void nib_restart_begin(struct nib_device *ndev)
 	nib_gate_close(ndev);
 }
 
-static void nib_restart_queues(struct nib_device *ndev, bool lost)
+static void nib_restart_queues(struct nib_device *ndev, enum nib_restart how)
 {
 	struct nib_queue *queue;
 
 	mutex_lock(&ndev->queues_lock);
 	list_for_each_entry(queue, &ndev->queues, link)
-		nib_queue_outlive(queue, lost);
+		nib_queue_outlive(queue, how);
 	mutex_unlock(&ndev->queues_lock);
 }
 
 /**
  * nib_restart_boot - start the firmware and tell it what there is.
  * @ndev: device, between nib_restart_begin() and nib_restart_end(), its firmware stopped.
- * @lost: HBM and SRAM have lost their contents, or may have.
+ * @how: what happened to it.
  *
  * Where fences are signalled: allocates nothing. Returns 0, -EIO or -ENODEV; after an error it may be
  * called again.
  */
-int nib_restart_boot(struct nib_device *ndev, bool lost)
+int nib_restart_boot(struct nib_device *ndev, enum nib_restart how)
 {
+	/* Page tables and streams, that is; what became of buffers is for queues to know. */
+	bool lost = how == NIB_RESTART_RESET || how == NIB_RESTART_IMAGE;
 	unsigned int tries;
 	int ret;
 
 	if (lost)
 		ndev->losses++;
-	nib_restart_queues(ndev, lost);
+	nib_restart_queues(ndev, how);
 	nib_ipc_reset(ndev);
 	for (tries = 0; tries < NIB_BOOT_TRIES; tries++) {
 		ret = nib_fw_boot(ndev);

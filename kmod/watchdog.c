@@ -165,8 +165,11 @@ static void nib_watchdog_work(struct work_struct *work)
 	bool signalling;
 	int cookie;
 
-	if (nib_device_lost(ndev) || !drm_dev_enter(&ndev->drm, &cookie))
+	/* Nothing is in flight on a device that sleeps. */
+	if (!nib_pm_get_if_awake(ndev))
 		return;
+	if (nib_device_lost(ndev) || !drm_dev_enter(&ndev->drm, &cookie))
+		goto out;
 	signalling = dma_fence_begin_signalling();
 	if (nib_gate_is_closed(&ndev->gate)) {
 		/* Nothing moves, and rightly so. */
@@ -185,6 +188,8 @@ static void nib_watchdog_work(struct work_struct *work)
 	}
 	dma_fence_end_signalling(signalling);
 	drm_dev_exit(cookie);
+out:
+	nib_pm_put_unused(ndev);
 }
 
 void nib_watchdog_init(struct nib_device *ndev)

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Resets that others order: an administrator by the function's reset file in sysfs, the PCI core
+ * after errors of the link. What they do to the firmware and to memories is what a function reset of
+ * our own does, see restart.c; here is only what the PCI core wants to be told. Resets that the driver
+ * orders are recovery.c's.
+ */
+#include "device.h"
+#include "fw.h"
+#include "pm.h"
+#include "recovery.h"
+
+/* From here on nobody touches the device. Paired with nib_reset_end() or nib_reset_abandon(). */
+static void nib_reset_begin(struct nib_device *ndev)
+{
+	/* If it does not wake it is lost, and a reset does no harm. */
+	ndev->pm.reset_awake = !nib_pm_get(ndev);
+	nib_restart_begin(ndev);
+	ndev->pm.resetting = true;
+}
+
+static void nib_reset_end(struct nib_device *ndev)
+{
+	int ret = nib_device_lost(ndev) ?: nib_restart_boot(ndev, NIB_RESTART_RESET);
+
+	ndev->pm.resetting = false;
+	nib_pm_started(ndev, ret, "the firmware does not start after a reset");
+	if (ndev->pm.reset_awake)
+		nib_pm_put(ndev);
+}
+
+/* The reset will not end: whoever waits for the device need not wait any more. */
+void nib_reset_abandon(struct nib_device *ndev)
+{
+	if (!ndev->pm.resetting)
+		return;
+	ndev->pm.resetting = false;
+	nib_device_lose(ndev, -ENODEV, "its link does not come back");
+	nib_restart_end(ndev);
+	if (ndev->pm.reset_awake)
+		nib_pm_put(ndev);
+}
+
+static void nib_reset_prepare(struct pci_dev *pdev)
+{
+	struct nib_device *ndev = pci_get_drvdata(pdev);
+
+	nib_reset_begin(ndev);
+	/* Its last word is on the bus before the reset. */
+	nib_fw_halt(ndev);
+}
+
+static void nib_reset_done(struct pci_dev *pdev)
+{
+	nib_reset_end(pci_get_drvdata(pdev));
+}
+
+static pci_ers_result_t nib_reset_error_detected(struct pci_dev *pdev, pci_channel_state_t state)
+{
+	struct nib_device *ndev = pci_get_drvdata(pdev);
+
+	switch (state) {
+	case pci_channel_io_normal:
+		/* A transfer was lost. If it mattered, a job has failed or is found stuck. */
+		return PCI_ERS_RESULT_CAN_RECOVER;
+	case pci_channel_io_frozen:
+		dev_err(&pdev->dev, "the link has failed\n");
+		nib_reset_begin(ndev);
+		return PCI_ERS_RESULT_NEED_RESET;
+	default:
+		nib_reset_abandon(ndev);
+		nib_device_lose(ndev, -ENODEV, "its link has failed for good");
+		return PCI_ERS_RESULT_DISCONNECT;
+	}
+}
+
+static pci_ers_result_t nib_reset_mmio_enabled(struct pci_dev *pdev)
+{
+	return PCI_ERS_RESULT_RECOVERED;
+}
+
+static pci_ers_result_t nib_reset_slot_reset(struct pci_dev *pdev)
+{
+	struct nib_device *ndev = pci_get_drvdata(pdev);
+
+	pci_restore_state(pdev);
+	pci_set_master(pdev);
+	if (nib_device_is_gone(ndev))
+		return PCI_ERS_RESULT_DISCONNECT;
+	nib_reset_end(ndev);
+	return nib_device_lost(ndev) ? PCI_ERS_RESULT_DISCONNECT : PCI_ERS_RESULT_RECOVERED;
+}
+
+const struct pci_error_handlers nib_reset_handlers = {
+	.error_detected = nib_reset_error_detected,
+	.mmio_enabled = nib_reset_mmio_enabled,
+	.slot_reset = nib_reset_slot_reset,
+	.reset_prepare = nib_reset_prepare,
+	.reset_done = nib_reset_done,
+};
