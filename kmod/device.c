@@ -309,6 +309,9 @@ int nib_device_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	ret = nib_vram_init(ndev);
 	if (ret)
 		return ret;
+	ret = nib_leases_init(ndev);
+	if (ret)
+		return ret;
 	ret = nib_irq_init(ndev);
 	if (ret)
 		return ret;

@@ -22,6 +22,7 @@
 #include "ipc.h"
 #include "irq.h"
 #include "limits.h"
+#include "lease.h"
 #include "nib_regs.h"
 #include "notify.h"
 #include "pm.h"
@@ -76,6 +77,7 @@ struct nib_device {
 	struct nib_irq irq;
 	struct nib_pm pm;
 	struct nib_vram vram;
+	struct nib_leases leases;
 	struct nib_notify notify;
 	struct nib_sensors sensors;
 	/** @dma: what zeroes and moves memory; NULL once the driver unbinds. */

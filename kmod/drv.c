@@ -165,6 +165,7 @@ static void nib_drm_postclose(struct drm_device *drm, struct drm_file *drm_file)
 		xa_erase(&file->vms, id);
 		nib_vm_close(vm);
 	}
+	nib_leases_close_file(file->ndev, file);
 	xa_destroy(&file->queues);
 	xa_destroy(&file->vms);
 	nib_moved_put(&file->moved);
@@ -290,6 +291,8 @@ static const struct drm_ioctl_desc nib_ioctls[] = {
 	NIB_IOCTL_DEF(QUEUE_DESTROY, queue_destroy),
 	NIB_IOCTL_DEF(SUBMIT, submit),
 	NIB_IOCTL_DEF(QUEUE_GET_STATE, queue_get_state),
+	NIB_IOCTL_DEF(SRAM_LEASE_CREATE, sram_lease_create),
+	NIB_IOCTL_DEF(SRAM_LEASE_QUERY, sram_lease_query),
 };
 
 /*

@@ -11,6 +11,7 @@
 #include <drm/drm_drv.h>
 #include <drm/drm_file.h>
 
+#include "lease.h"
 #include "nib_drm.h"
 #include "queue.h"
 
@@ -35,6 +36,7 @@ struct nib_vm;
  * @submit_lock: makes the jobs of a queue, and the binds of a VM, have one order.
  * @vms: VMs by id.
  * @queues: queues by id.
+ * @sram: what its leases did. Under nib_leases.lock.
  * @retired: what queues that are gone have used.
  */
 struct nib_file {
@@ -46,6 +48,7 @@ struct nib_file {
 	struct mutex submit_lock;	/* see above */
 	struct xarray vms;
 	struct xarray queues;
+	struct nib_sram_usage sram;
 	struct nib_usage retired;
 };
 
@@ -67,6 +70,8 @@ int nib_ioctl_bo_madvise(struct drm_device *drm, void *data, struct drm_file *dr
 int nib_ioctl_bo_mmap_offset(struct drm_device *drm, void *data, struct drm_file *drm_file);
 int nib_ioctl_stream_create(struct drm_device *drm, void *data, struct drm_file *drm_file);
 int nib_ioctl_stream_destroy(struct drm_device *drm, void *data, struct drm_file *drm_file);
+int nib_ioctl_sram_lease_create(struct drm_device *drm, void *data, struct drm_file *drm_file);
+int nib_ioctl_sram_lease_query(struct drm_device *drm, void *data, struct drm_file *drm_file);
 int nib_ioctl_queue_create(struct drm_device *drm, void *data, struct drm_file *drm_file);
 int nib_ioctl_queue_destroy(struct drm_device *drm, void *data, struct drm_file *drm_file);
 int nib_ioctl_submit(struct drm_device *drm, void *data, struct drm_file *drm_file);

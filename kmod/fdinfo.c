@@ -81,6 +81,20 @@ static void nib_file_get_usage(struct nib_file *file, struct nib_usage *sum)
 	mutex_unlock(&file->lock);
 }
 
+/* Sums over the client's leases of SRAM, those that are gone included. Never goes back. */
+static void nib_fdinfo_leases(struct drm_printer *p, struct nib_file *file)
+{
+	struct nib_sram_usage usage;
+
+	nib_sram_client_usage(file, &usage);
+	drm_printf(p, "nib-lease-hits:\t%llu\n", usage.hits);
+	drm_printf(p, "nib-lease-misses:\t%llu\n", usage.misses);
+	drm_printf(p, "nib-lease-spills:\t%llu\n", usage.spills);
+	drm_printf(p, "nib-lease-restores:\t%llu\n", usage.restores);
+	drm_printf(p, "nib-lease-spilled:\t%llu KiB\n", usage.spilled_bytes >> 10);
+	drm_printf(p, "nib-lease-restored:\t%llu KiB\n", usage.restored_bytes >> 10);
+}
+
 void nib_fdinfo_show(struct drm_printer *p, struct drm_file *drm_file)
 {
 	struct nib_file *file = drm_file->driver_priv;
@@ -92,6 +106,8 @@ void nib_fdinfo_show(struct drm_printer *p, struct drm_file *drm_file)
 	drm_printf(p, "drm-cycles-npu:\t%llu\n", usage.cycles);
 	drm_printf(p, "nib-jobs-npu:\t%llu\n", usage.jobs);
 	drm_printf(p, "nib-energy-npu:\t%llu uJ\n", div_u64(usage.energy_pj, 1000000));
+
+	nib_fdinfo_leases(p, file);
 
 	nib_gem_client_memory(drm_file, &memory);
 	nib_fdinfo_memory(p, &memory, NIB_MEM_HBM, "hbm");

@@ -17,6 +17,7 @@
 #include "evict.h"
 #include "gem.h"
 #include "hostmem.h"
+#include "lease.h"
 #include "prime.h"
 #include "vm.h"
 
@@ -114,6 +115,8 @@ static void nib_bo_free(struct nib_bo *bo)
 	if (bo->charged)
 		nib_residency_uncharge(ndev, obj->size);
 	nib_moved_put(&bo->moved);
+	if (bo->lease)
+		nib_lease_fini(bo);
 	if (!list_empty(&bo->blocks))
 		nib_hbm_free(ndev, &bo->blocks);
 	if (drm_mm_node_allocated(&bo->node))
@@ -383,6 +386,10 @@ static void nib_bo_count(const struct nib_bo *bo, struct nib_client_memory *memo
 {
 	enum nib_mem mem = nib_bo_mem(bo), now = mem;
 
+	if (bo->lease) {
+		nib_lease_count_memory(bo, memory);
+		return;
+	}
 	memory->bytes[mem] += bo->base.size;
 	if (bo->base.handle_count > 1 || bo->base.dma_buf || drm_gem_is_imported(&bo->base))
 		memory->shared[mem] += bo->base.size;

@@ -16,6 +16,7 @@
 #include "place.h"
 
 struct nib_device;
+struct nib_lease;
 struct nib_moved;
 
 /**
@@ -33,7 +34,8 @@ struct nib_moved;
  * @home: where it goes back to, if it has kept that memory while it is in host memory; else NULL.
  *	Under the reservation.
  * @blocks: HBM that it owns. Under the reservation.
- * @node: SRAM that it owns.
+ * @node: SRAM that it owns; a lease has others.
+ * @lease: what a lease is besides, or NULL.
  * @pages: host memory that it owns, if there is any just now. Under the reservation.
  * @clear: while it is being made: what nib_dma_clear() returned.
  * @pins: while there are some it stays where it is. Under the reservation.
@@ -65,6 +67,7 @@ struct nib_bo {
 	struct nib_place *home;
 	struct list_head blocks;
 	struct drm_mm_node node;
+	struct nib_lease *lease;
 	struct page **pages;
 	struct dma_fence *clear;
 	unsigned int pins;

@@ -15,6 +15,7 @@
 #include "device.h"
 #include "drv.h"
 #include "evict.h"
+#include "lease.h"
 #include "queue.h"
 #include "stream.h"
 #include "submit.h"
@@ -319,10 +320,6 @@ static int nib_submit_check_job(struct drm_device *drm, const struct nib_job *jo
 			job->nargs, stream->nargs);
 		return -EINVAL;
 	}
-	if (job->leases.count) {
-		drm_dbg(drm, "there are no leases\n");
-		return -EINVAL;
-	}
 	if (job->stats_va & 15 || job->stats_va >= NIB_VA_END) {
 		drm_dbg(drm, "stats_va %#llx\n", job->stats_va);
 		return -EINVAL;
@@ -407,15 +404,26 @@ static int nib_submit_try_runs(struct nib_submit_ctx *ctx, struct nib_device *nd
 	return ret == -EINTR ? -ERESTARTSYS : ret;
 }
 
-/* Commits jobs with the buffers that they need where they need them. */
-static int nib_submit_runs(struct nib_submit_ctx *ctx, struct nib_device *ndev)
+/* What jobs name is brought in just before they are committed, and stays until they are. */
+static int nib_submit_try_named(struct nib_submit_ctx *ctx, struct nib_named *named)
 {
-	int ret = nib_submit_try_runs(ctx, ndev);
+	int ret;
+
+	nib_named_begin(named);
+	ret = nib_submit_try_runs(ctx, named->ndev);
+	nib_named_end(named, !ret);
+	return ret;
+}
+
+/* Commits jobs with the buffers that they need where they need them. */
+static int nib_submit_runs(struct nib_submit_ctx *ctx, struct nib_named *named)
+{
+	int ret = nib_submit_try_named(ctx, named);
 
 	if (ret == -ENOSPC || ret == -ESTALE) {
 		/* What was unmapped or freed a moment ago may still be on its way back. */
-		nib_device_flush_cleanup(ndev);
-		ret = nib_submit_try_runs(ctx, ndev);
+		nib_device_flush_cleanup(named->ndev);
+		ret = nib_submit_try_named(ctx, named);
 	}
 	return ret == -ESTALE ? -EINVAL : ret;
 }
@@ -425,6 +433,7 @@ int nib_ioctl_submit(struct drm_device *drm, void *data, struct drm_file *drm_fi
 	struct nib_file *file = drm_file->driver_priv;
 	struct nib_submit *args = data;
 	struct nib_submit_ctx ctx;
+	struct nib_named named;
 	struct nib_job *jobs = NULL;
 	u32 i;
 	int ret;
@@ -442,6 +451,7 @@ int nib_ioctl_submit(struct drm_device *drm, void *data, struct drm_file *drm_fi
 	ret = nib_submit_init(&ctx, drm_file, args->jobs.count);
 	if (ret)
 		goto out_free;
+	nib_named_init(&named, file->ndev);
 	for (i = 0; i < args->jobs.count && !ret; i++) {
 		struct nib_run *run = nib_submit_make_run(file, &jobs[i]);
 
@@ -449,9 +459,12 @@ int nib_ioctl_submit(struct drm_device *drm, void *data, struct drm_file *drm_fi
 		if (!ret)
 			ret = nib_submit_add(&ctx, &run->base, run->fence, run->queue->vm,
 					     &jobs[i].syncs);
+		if (!ret)
+			ret = nib_named_add(&named, drm_file, &jobs[i].leases);
 	}
 	if (!ret)
-		ret = nib_submit_runs(&ctx, file->ndev);
+		ret = nib_submit_runs(&ctx, &named);
+	nib_named_fini(&named);
 	nib_submit_fini(&ctx, nib_submit_destroy_run);
 out_free:
 	kvfree(jobs);

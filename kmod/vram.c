@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Allocators: a buddy for HBM, so that what is large is also aligned and gets large pages, and a
- * drm_mm for SRAM, which is small and contiguous.
+ * Allocator of HBM: a buddy, so that what is large is also aligned and gets large pages. SRAM is in
+ * sram.c.
  */
 #include <linux/align.h>
 
@@ -18,8 +18,6 @@ static void nib_vram_fini(struct drm_device *drm, void *data)
 
 	if (vram->hbm.avail != vram->hbm.size)
 		drm_err(drm, "%llu bytes of HBM leaked\n", vram->hbm.size - vram->hbm.avail);
-	if (drm_mm_initialized(&vram->sram))
-		drm_mm_takedown(&vram->sram);
 	gpu_buddy_fini(&vram->hbm);
 }
 
@@ -34,8 +32,6 @@ int nib_vram_init(struct nib_device *ndev)
 	ret = gpu_buddy_init(&vram->hbm, ALIGN_DOWN(ndev->hbm_bytes, PAGE_SIZE), PAGE_SIZE);
 	if (ret)
 		return ret;
-	if (ndev->sram_bytes)
-		drm_mm_init(&vram->sram, 0, ndev->sram_bytes);
 	return drmm_add_action_or_reset(&ndev->drm, nib_vram_fini, vram);
 }
 
@@ -154,44 +150,4 @@ void nib_hbm_range_free(struct nib_device *ndev, struct nib_vram_range *range)
 void __iomem *nib_hbm_window(struct nib_device *ndev, u64 offset)
 {
 	return ndev->window + offset;
-}
-
-int nib_sram_alloc(struct nib_device *ndev, u64 size, struct drm_mm_node *node)
-{
-	struct nib_vram *vram = &ndev->vram;
-	int ret;
-
-	if (!drm_mm_initialized(&vram->sram))
-		return -ENOSPC;
-	mutex_lock(&vram->lock);
-	ret = drm_mm_insert_node_generic(&vram->sram, node, size, NIB_PAGE_4K, 0, 0);
-	mutex_unlock(&vram->lock);
-	if (ret != -ENOSPC)
-		return ret;
-	nib_device_flush_cleanup(ndev);
-	mutex_lock(&vram->lock);
-	ret = drm_mm_insert_node_generic(&vram->sram, node, size, NIB_PAGE_4K, 0, 0);
-	mutex_unlock(&vram->lock);
-	return ret;
-}
-
-void nib_sram_free(struct nib_device *ndev, struct drm_mm_node *node)
-{
-	mutex_lock(&ndev->vram.lock);
-	drm_mm_remove_node(node);
-	mutex_unlock(&ndev->vram.lock);
-}
-
-u64 nib_sram_available(struct nib_device *ndev)
-{
-	struct drm_mm_node *hole;
-	u64 start, end, bytes = 0;
-
-	if (!drm_mm_initialized(&ndev->vram.sram))
-		return 0;
-	mutex_lock(&ndev->vram.lock);
-	drm_mm_for_each_hole(hole, &ndev->vram.sram, start, end)
-		bytes += end - start;
-	mutex_unlock(&ndev->vram.lock);
-	return bytes;
 }

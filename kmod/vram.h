@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Who owns which bytes of HBM and SRAM. What they are used for is not known here.
+ * Who owns which bytes of HBM. What they are used for is not known here.
  */
 #ifndef NIB_VRAM_H
 #define NIB_VRAM_H
@@ -8,20 +8,16 @@
 #include <linux/gpu_buddy.h>
 #include <linux/mutex.h>
 
-#include <drm/drm_mm.h>
-
 struct nib_device;
 
 /**
- * struct nib_vram - allocators of the device's memories.
+ * struct nib_vram - allocator of HBM.
  * @lock: protects all of it. Allocates under it: never taken where fences are signalled.
  * @hbm: HBM, in pages.
- * @sram: SRAM, in device pages.
  */
 struct nib_vram {
 	struct mutex lock;	/* see above */
 	struct gpu_buddy hbm;
-	struct drm_mm sram;
 };
 
 /**
@@ -49,9 +45,5 @@ u64 nib_hbm_available(struct nib_device *ndev);
 int nib_hbm_range_alloc(struct nib_device *ndev, u64 size, struct nib_vram_range *range);
 void nib_hbm_range_free(struct nib_device *ndev, struct nib_vram_range *range);
 void __iomem *nib_hbm_window(struct nib_device *ndev, u64 offset);
-
-int nib_sram_alloc(struct nib_device *ndev, u64 size, struct drm_mm_node *node);
-void nib_sram_free(struct nib_device *ndev, struct drm_mm_node *node);
-u64 nib_sram_available(struct nib_device *ndev);
 
 #endif

@@ -82,7 +82,8 @@ PROGRAMS += $(BUILD)/libaccel.so $(BUILD)/libaccel.a $(BUILD)/accel-info $(BUILD
 	$(ACCEL_MAN)
 
 # The transports keep to the same rules in the guest: the same suites, on the kernel driver.
-ACCEL_GUEST_TESTS := $(BUILD)/guest/test_accel_conformance $(BUILD)/guest/test_accel_order
+ACCEL_GUEST_TESTS := $(BUILD)/guest/test_accel_conformance $(BUILD)/guest/test_accel_lease \
+	$(BUILD)/guest/test_accel_order
 guest-tests: $(ACCEL_GUEST_TESTS)
 $(ACCEL_GUEST_TESTS): $(BUILD)/guest/%: $(BUILD)/tests/unit/%.o $(BUILD)/libaccel.a $(ACCEL_DEVICE)
 	@mkdir -p $(@D)

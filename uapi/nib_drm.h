@@ -186,7 +186,7 @@ struct nib_device_info {
  *	the room, so that buffers may together be larger than HBM; those of one VM may not.
  * @sram_free: bytes of SRAM not allocated.
  * @client_hbm: bytes of HBM buffers this client holds, wherever they are now.
- * @client_sram: bytes of SRAM this client holds.
+ * @client_sram: bytes of SRAM this client holds, of leases what is in SRAM now.
  * @client_host: bytes of host memory this client holds.
  * @clock_ns: modelled device time.
  * @busy_ns: modelled time the device had work.
@@ -377,6 +377,10 @@ struct nib_bo_madvise {
  * @handle: out: GEM handle, to be bound like a buffer's; closing it ends the lease.
  *
  * Memory comes zeroed. Addresses stay valid wherever the burst part is; only its speed differs.
+ * What a job names is brought back before it runs, if there is room or if others were named longer
+ * ago; guaranteed parts and SRAM buffers that are made take room from any burst part, named longest
+ * ago first. A lease cannot be mapped by the CPU nor shared. What is set aside counts as HBM of the
+ * client.
  * ENOSPC: the guaranteed part, or the room for the burst part, is not to be had.
  */
 struct nib_sram_lease_create {
@@ -394,12 +398,14 @@ struct nib_sram_lease_create {
  * @burst: bytes.
  * @resident: bytes that are in SRAM now.
  * @generation: grows whenever the burst part moves.
- * @hits: jobs that named the lease and found all of it in SRAM.
- * @misses: jobs that named it and did not.
+ * @hits: jobs that named the lease and find all of it in SRAM when they run.
+ * @misses: jobs that named it and do not.
  * @spills: moves to HBM.
  * @restores: moves back.
  * @spilled_bytes: by @spills.
  * @restored_bytes: by @restores.
+ *
+ * All of it as decided when jobs were submitted and objects made; the moves follow in their turn.
  */
 struct nib_sram_lease_query {
 	__u32 handle;
@@ -467,7 +473,8 @@ struct nib_queue_destroy {
  * @stats_va: VA, 16-byte aligned, that receives struct nib_completion; 0 for none.
  * @syncs: struct nib_sync_op; waits come before the job, signals after it. A job may wait for
  *	what an earlier job of the same call signals.
- * @leases: struct nib_lease_ref: SRAM leases that should be in SRAM when the job runs.
+ * @leases: struct nib_lease_ref: SRAM leases that should be in SRAM when the job runs. Those of the
+ *	jobs of one call do not make room for each other.
  */
 struct nib_job {
 	__u32 queue_id;

@@ -194,6 +194,23 @@ static UNUSED int bo_close(int fd, uint32_t bo)
 	return nib_ioctl(fd, DRM_IOCTL_GEM_CLOSE, &args);
 }
 
+static UNUSED int lease_create(int fd, uint64_t guaranteed, uint64_t burst, uint32_t *lease)
+{
+	struct nib_sram_lease_create args = { .guaranteed = guaranteed, .burst = burst };
+	int ret = nib_ioctl(fd, DRM_IOCTL_NIB_SRAM_LEASE_CREATE, &args);
+
+	*lease = args.handle;
+	return ret;
+}
+
+static UNUSED struct nib_sram_lease_query lease_query(int fd, uint32_t lease)
+{
+	struct nib_sram_lease_query args = { .handle = lease };
+
+	OK(nib_ioctl(fd, DRM_IOCTL_NIB_SRAM_LEASE_QUERY, &args));
+	return args;
+}
+
 /* Maps a buffer for the CPU. */
 static UNUSED void *bo_map(int fd, uint32_t bo, uint64_t size)
 {
@@ -387,6 +404,19 @@ static UNUSED int submit(int fd, uint32_t queue, uint32_t stream, uint32_t signa
 	struct nib_sync_op sync = { .flags = NIB_SYNC_SIGNAL, .handle = signal };
 	struct nib_job job = {
 		.queue_id = queue, .stream_id = stream, .syncs = NIB_OBJ_ARRAY(1, &sync),
+	};
+
+	return submit_jobs(fd, &job, 1);
+}
+
+/* As submit(), with leases that the job names; @count of them. */
+static UNUSED int submit_naming(int fd, uint32_t queue, uint32_t stream, uint32_t signal,
+				const struct nib_lease_ref *leases, uint32_t count)
+{
+	struct nib_sync_op sync = { .flags = NIB_SYNC_SIGNAL, .handle = signal };
+	struct nib_job job = {
+		.queue_id = queue, .stream_id = stream, .syncs = NIB_OBJ_ARRAY(1, &sync),
+		.leases = NIB_OBJ_ARRAY(count, leases),
 	};
 
 	return submit_jobs(fd, &job, 1);
