@@ -7,9 +7,12 @@
 
 #include "device.h"
 #include "mmu.h"
+#include "sram.h"
 #include "uobj.h"
 #include "vram.h"
 
+EXPORT_SYMBOL_IF_KUNIT(nib_burst_name);
+EXPORT_SYMBOL_IF_KUNIT(nib_burst_stay);
 EXPORT_SYMBOL_IF_KUNIT(nib_hbm_available);
 EXPORT_SYMBOL_IF_KUNIT(nib_ipc_create);
 EXPORT_SYMBOL_IF_KUNIT(nib_ipc_destroy);
@@ -23,6 +26,12 @@ EXPORT_SYMBOL_IF_KUNIT(nib_pt_need_unmap);
 EXPORT_SYMBOL_IF_KUNIT(nib_pt_pool_fini);
 EXPORT_SYMBOL_IF_KUNIT(nib_pt_pool_init);
 EXPORT_SYMBOL_IF_KUNIT(nib_pt_pool_reserve);
+EXPORT_SYMBOL_IF_KUNIT(nib_sram_fini);
+EXPORT_SYMBOL_IF_KUNIT(nib_sram_free_bytes);
+EXPORT_SYMBOL_IF_KUNIT(nib_sram_give);
+EXPORT_SYMBOL_IF_KUNIT(nib_sram_init);
+EXPORT_SYMBOL_IF_KUNIT(nib_sram_pick);
+EXPORT_SYMBOL_IF_KUNIT(nib_sram_take);
 EXPORT_SYMBOL_IF_KUNIT(nib_uobj_get_array);
 EXPORT_SYMBOL_IF_KUNIT(nib_uobj_set);
 EXPORT_SYMBOL_IF_KUNIT(nib_vram_init);
