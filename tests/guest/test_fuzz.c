@@ -308,7 +308,7 @@ static void make_stream(struct fuzz *f)
 		case 1: packet_copy(s, at, at + 65536, 1 + rnd(f) % 256); break;
 		case 2: packet(s, NIB_OP_FILL, 1, 3, W(rnd(f) % 4), W(4), W(0)); break;
 		default:
-			packet_sem(s, at, one_in(f, 16) ? 1 : 0,
+			packet_sem(s, at, one_in(f, 256) ? 1 : 0,
 				   one_in(f, 2) ? NIB_SEM_WAIT_GE : NIB_SEM_SET);
 		}
 	}
