@@ -63,6 +63,11 @@ static int nib_bo_init_hbm(struct nib_bo *bo, struct nib_device *ndev)
 {
 	int ret = nib_residency_charge(ndev, bo->base.size);
 
+	if (ret) {
+		/* What was freed a moment ago may still be on its way back. */
+		nib_device_flush_cleanup(ndev);
+		ret = nib_residency_charge(ndev, bo->base.size);
+	}
 	if (ret)
 		return ret;
 	bo->charged = true;
