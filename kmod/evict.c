@@ -21,6 +21,7 @@
 #include "mmu.h"
 #include "move.h"
 #include "place.h"
+#include "trace.h"
 #include "vm.h"
 
 /* --- Making room --- */
@@ -98,18 +99,22 @@ static struct nib_bo *nib_evict_pick(struct nib_device *ndev, u32 how, u64 turn)
 
 static void nib_bo_count_evicted(struct nib_bo *bo)
 {
-	struct nib_residency *residency = &to_nib_device(bo->base.dev)->residency;
+	struct nib_device *ndev = to_nib_device(bo->base.dev);
 
-	atomic64_add(bo->base.size, &residency->evicted);
+	atomic64_add(bo->base.size, &ndev->residency.evicted);
 	atomic64_add(bo->base.size, &bo->moved->evicted);
+	nib_notify_count(ndev, NIB_COUNTER_HBM_EVICTION);
+	trace_nib_bo_move(ndev, NIB_MEM_HBM, NIB_MEM_HOST, bo->base.size);
 }
 
 static void nib_bo_count_restored(struct nib_bo *bo)
 {
-	struct nib_residency *residency = &to_nib_device(bo->base.dev)->residency;
+	struct nib_device *ndev = to_nib_device(bo->base.dev);
 
-	atomic64_add(bo->base.size, &residency->restored);
+	atomic64_add(bo->base.size, &ndev->residency.restored);
 	atomic64_add(bo->base.size, &bo->moved->restored);
+	nib_notify_count(ndev, NIB_COUNTER_HBM_RESTORE);
+	trace_nib_bo_move(ndev, NIB_MEM_HOST, NIB_MEM_HBM, bo->base.size);
 }
 
 /*

@@ -9,6 +9,8 @@
  *
  *	nib-jobs-npu: <uint>		 completed
  *	nib-energy-npu: <uint> uJ
+ *	nib-evicted-hbm: <uint> KiB	 moved from HBM to host memory
+ *	nib-restored-hbm: <uint> KiB	 moved back
  */
 #include <linux/math64.h>
 
@@ -18,6 +20,7 @@
 #include "drv.h"
 #include "gem.h"
 #include "queue.h"
+#include "residency.h"
 
 static void nib_fdinfo_memory(struct drm_printer *p, const struct nib_client_memory *memory,
 			      enum nib_mem mem, const char *region)
@@ -113,4 +116,7 @@ void nib_fdinfo_show(struct drm_printer *p, struct drm_file *drm_file)
 	nib_fdinfo_memory(p, &memory, NIB_MEM_HBM, "hbm");
 	nib_fdinfo_memory(p, &memory, NIB_MEM_SRAM, "sram");
 	nib_fdinfo_memory(p, &memory, NIB_MEM_HOST, "memory");
+	drm_printf(p, "nib-evicted-hbm:\t%llu KiB\n", (u64)atomic64_read(&file->moved->evicted) >> 10);
+	drm_printf(p, "nib-restored-hbm:\t%llu KiB\n",
+		   (u64)atomic64_read(&file->moved->restored) >> 10);
 }

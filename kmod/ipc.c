@@ -18,6 +18,7 @@
 #include "device.h"
 #include "ipc.h"
 #include "recovery.h"
+#include "trace.h"
 
 static unsigned int nib_admin_ms = 500;
 module_param_named(admin_ms, nib_admin_ms, uint, 0644);
@@ -191,6 +192,7 @@ static int nib_ipc_look(struct nib_device *ndev, const struct nib_ipc_call *call
 static int nib_ipc_transact(struct nib_device *ndev, struct nib_ipc_call *call, unsigned int ms)
 {
 	unsigned int silent = 0, waited = 0;
+	u64 start = ktime_get_ns();
 	u32 status;
 	int ret = 0;
 
@@ -226,6 +228,8 @@ static int nib_ipc_transact(struct nib_device *ndev, struct nib_ipc_call *call, 
 		ret = 0;
 	}
 out:
+	trace_nib_ipc_call(ndev, call->op, call->nargs ? call->args[0] : 0, ret,
+			   ktime_get_ns() - start);
 	if (call->slot >= 0)
 		nib_ipc_release(ndev, call->slot, status != NIB_ADM_PENDING);
 	return ret;

@@ -143,30 +143,28 @@ TRACE_EVENT(nib_vm_bind,
 		  __entry->context, __entry->op, __entry->va, __entry->size, __entry->ret)
 );
 
-/* From one enum nib_mem to another. */
+/* From one enum nib_mem to another; told when the move is ordered, which jobs then wait for. */
 TRACE_EVENT(nib_bo_move,
-	TP_PROTO(const struct nib_device *ndev, u32 from, u32 to, u64 bytes, int ret),
-	TP_ARGS(ndev, from, to, bytes, ret),
+	TP_PROTO(const struct nib_device *ndev, u32 from, u32 to, u64 bytes),
+	TP_ARGS(ndev, from, to, bytes),
 	TP_STRUCT__entry(
 		__field(u32, accel)
 		__field(u32, from)
 		__field(u32, to)
 		__field(u64, bytes)
-		__field(int, ret)
 	),
 	TP_fast_assign(
 		__entry->accel = ndev->drm.accel->index;
 		__entry->from = from;
 		__entry->to = to;
 		__entry->bytes = bytes;
-		__entry->ret = ret;
 	),
-	TP_printk("accel=%u %s->%s bytes=%llu ret=%d", __entry->accel,
+	TP_printk("accel=%u %s->%s bytes=%llu", __entry->accel,
 		  __print_symbolic(__entry->from, { NIB_MEM_HBM, "hbm" },
 				   { NIB_MEM_SRAM, "sram" }, { NIB_MEM_HOST, "host" }),
 		  __print_symbolic(__entry->to, { NIB_MEM_HBM, "hbm" },
 				   { NIB_MEM_SRAM, "sram" }, { NIB_MEM_HOST, "host" }),
-		  __entry->bytes, __entry->ret)
+		  __entry->bytes)
 );
 
 TRACE_EVENT(nib_lease,

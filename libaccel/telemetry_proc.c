@@ -72,8 +72,8 @@ static const struct key number_keys[] = {
 	KEY("nib-restored-hbm", restored_bytes),
 	KEY("nib-lease-hits", lease_hits),
 	KEY("nib-lease-misses", lease_misses),
-	KEY("nib-spilled-sram", spilled_bytes),
-	KEY("nib-restored-sram", unspilled_bytes),
+	KEY("nib-lease-spilled", spilled_bytes),
+	KEY("nib-lease-restored", unspilled_bytes),
 };
 
 struct line {

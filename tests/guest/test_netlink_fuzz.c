@@ -8,7 +8,7 @@
 
 #include <poll.h>
 
-#define ROUNDS	20000u
+#define ROUNDS	4000u
 
 static uint64_t state;
 
