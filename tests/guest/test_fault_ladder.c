@@ -15,16 +15,27 @@ static struct nib_device_info before;
 /* Jobs of the one who is in trouble, and of one who is not. */
 static uint32_t fences[JOBS], others[JOBS];
 
+/* All in one call, which is over before anything can go wrong. */
 static void submit_all(void)
 {
-	for (uint32_t i = 0; i < JOBS; i++) {
-		fences[i] = syncobj(w.fd);
-		others[i] = syncobj(w.fd);
+	struct nib_sync_op syncs[2 * JOBS];
+	struct nib_job jobs[2 * JOBS];
+	uint64_t args[2 * JOBS][2];
+
+	for (uint32_t i = 0; i < 2 * JOBS; i++) {
+		const struct worker *who = i % 2 ? &other : &w;
+		uint32_t fence = syncobj(w.fd), n = i / 2;
+
+		(i % 2 ? others : fences)[n] = fence;
+		args[i][0] = FAULT_VA + FAULT_ROW(n);
+		args[i][1] = FAULT_VA + FAULT_OUT(i % 2 ? n : 0);
+		syncs[i] = (struct nib_sync_op){ .flags = NIB_SYNC_SIGNAL, .handle = fence };
+		jobs[i] = (struct nib_job){
+			.queue_id = who->queue, .stream_id = who->stream, .nargs = 2,
+			.args = (uintptr_t)args[i], .syncs = NIB_OBJ_ARRAY(1, &syncs[i]),
+		};
 	}
-	for (uint32_t i = 0; i < JOBS; i++) {
-		OK(worker_submit(&w, i, 0, fences[i]));
-		OK(worker_submit_to(&other, i, i, 0, others[i]));
-	}
+	OK(submit_jobs(w.fd, jobs, 2 * JOBS));
 }
 
 static void begin(void)
