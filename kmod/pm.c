@@ -12,7 +12,7 @@
  * - page faults on HBM. The mapping itself does not: it is taken away when the device goes to sleep,
  *   and the next access wakes it. A model's weights stay mapped for as long as its process lives,
  *   which must not cost power.
- * What only looks (watchdog, sensors, debugfs) leaves a sleeping device alone.
+ * What only looks (watchdog, sensors, debugfs) leaves a sleeping device alone. What happens when the machine sleeps is in sleep.c.
  */
 #include <linux/iopoll.h>
 #include <linux/mm.h>
@@ -182,5 +182,6 @@ static int nib_pm_runtime_resume(struct device *dev)
 }
 
 const struct dev_pm_ops nib_pm_ops = {
+	SYSTEM_SLEEP_PM_OPS(nib_sleep_suspend, nib_sleep_resume)
 	RUNTIME_PM_OPS(nib_pm_runtime_suspend, nib_pm_runtime_resume, NULL)
 };

@@ -10,17 +10,22 @@
 #include <linux/types.h>
 
 struct nib_device;
+struct nib_image;
 struct task_struct;
 
 /**
  * struct nib_pm - power management of a device.
  * @task: who runs a callback, and needs no leave to use the device.
+ * @image: what memories held when the machine went to sleep, or NULL.
+ * @sleeping: the machine goes to sleep or sleeps; recovery and the watchdog look away.
  * @resetting: somebody else resets the function; see reset.c. As the next one, under the lock of the
  *	PCI device.
  * @reset_awake: it is held awake for that.
  */
 struct nib_pm {
 	struct task_struct *task;
+	struct nib_image *image;
+	bool sleeping;
 	bool resetting;
 	bool reset_awake;
 };
@@ -40,6 +45,10 @@ void nib_pm_put_unused(struct nib_device *ndev);
 int nib_pm_stop_firmware(struct nib_device *ndev, unsigned int ms);
 void nib_pm_quiet(struct nib_device *ndev);
 void nib_pm_started(struct nib_device *ndev, int ret, const char *why);
+
+/* sleep.c */
+int nib_sleep_suspend(struct device *dev);
+int nib_sleep_resume(struct device *dev);
 
 /* reset.c */
 void nib_reset_abandon(struct nib_device *ndev);

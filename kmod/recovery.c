@@ -417,7 +417,8 @@ static void nib_recovery_work(struct work_struct *work)
 	bool signalling;
 	int cookie;
 
-	if (!drm_dev_enter(&ndev->drm, &cookie))
+	/* Asleep: whatever it is, it waits until the machine wakes; see sleep.c. */
+	if (READ_ONCE(ndev->pm.sleeping) || !drm_dev_enter(&ndev->drm, &cookie))
 		goto out;
 	signalling = dma_fence_begin_signalling();
 	while (!nib_device_lost(ndev)) {

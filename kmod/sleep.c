@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The machine sleeps, or is hibernated, with jobs in flight. The firmware stops between two
+ * packets; rings stay as they are, and what is submitted meanwhile waits in them. Memories may
+ * lose what they hold, so that an image in host memory keeps it; see image.c. When the machine
+ * wakes all of that is put back, and every queue goes on with the next packet.
+ *
+ * Tasks are frozen: nobody calls. In all of this the gate to the firmware is closed (gate.c), and
+ * fences may wait for it to open, so that nothing in between waits for memory to be reclaimed.
+ */
+#include <linux/suspend.h>
+
+#include "device.h"
+#include "dma.h"
+#include "image.h"
+#include "pm.h"
+#include "recovery.h"
+#include "watchdog.h"
+
+/* How long a packet may take to end; then its job is given up. */
+#define NIB_SLEEP_PACKET_MS	10000u
+#define NIB_SLEEP_HALT_MS	1000u
+
+/*
+ * Whether memories keep their contents: in D3hot they do. That is all that suspend-to-idle needs,
+ * if nobody switches the slot off.
+ */
+static bool nib_sleep_keeps_memories(struct nib_device *ndev)
+{
+	struct pci_dev *pdev = ndev->pdev, *bridge = pci_upstream_bridge(pdev);
+
+	return pm_suspend_target_state == PM_SUSPEND_TO_IDLE && !pci_pr3_present(pdev) &&
+	       !(bridge && pci_pr3_present(bridge));
+}
+
+/* Stops the firmware where it is, and puts into the image what memories hold by then. */
+static int nib_sleep_save(struct nib_device *ndev)
+{
+	int ret = nib_pm_stop_firmware(ndev, NIB_SLEEP_PACKET_MS);
+
+	if (ret || !ndev->pm.image)
+		return ret;
+	ret = nib_restart_boot(ndev, NIB_RESTART_SLEPT);
+	if (!ret)
+		ret = nib_image_save(ndev->pm.image);
+	return ret ?: nib_pm_stop_firmware(ndev, NIB_SLEEP_HALT_MS);
+}
+
+/* Recovery and the watchdog look away from here to nib_sleep_go_on(). */
+static void nib_sleep_pause(struct nib_device *ndev)
+{
+	WRITE_ONCE(ndev->pm.sleeping, true);
+	nib_watchdog_stop(ndev);
+	flush_work(&ndev->recovery.work);
+	WRITE_ONCE(ndev->pm.task, current);
+	nib_restart_begin(ndev);
+}
+
+/* Everybody goes on, with a device that works if @ret is 0. */
+static void nib_sleep_go_on(struct nib_device *ndev, int ret, const char *why)
+{
+	nib_image_destroy(&ndev->pm.image);
+	WRITE_ONCE(ndev->pm.sleeping, false);
+	nib_pm_started(ndev, ret, why);
+	WRITE_ONCE(ndev->pm.task, NULL);
+	nib_recovery_kick(ndev);
+	nib_watchdog_arm(ndev);
+}
+
+/*
+ * Tasks are frozen: nobody calls. What had been given to the copy queue must be done, since it may
+ * have left memory that others own by now; jobs that it waits for are ended by the watchdog if not
+ * by themselves.
+ */
+int nib_sleep_suspend(struct device *dev)
+{
+	struct nib_device *ndev = dev_get_drvdata(dev);
+	int ret;
+
+	if (nib_device_lost(ndev))
+		return 0;
+	nib_device_flush_cleanup(ndev);
+	ret = nib_dma_wait_moves(ndev);
+	if (ret)
+		return ret;
+	if (!nib_sleep_keeps_memories(ndev)) {
+		ret = nib_image_create(ndev, &ndev->pm.image);
+		if (ret) {
+			dev_err(dev, "no host memory for what device memories hold\n");
+			return ret;
+		}
+	}
+	nib_sleep_pause(ndev);
+	ret = nib_sleep_save(ndev);
+	if (ret) {
+		dev_err(dev, "cannot sleep: %d\n", ret);
+		nib_pm_stop_firmware(ndev, NIB_SLEEP_HALT_MS);
+		nib_sleep_go_on(ndev, nib_restart_boot(ndev, NIB_RESTART_SLEPT), "it cannot sleep");
+		return -EBUSY;
+	}
+	nib_pm_quiet(ndev);
+	return 0;
+}
+
+int nib_sleep_resume(struct device *dev)
+{
+	struct nib_device *ndev = dev_get_drvdata(dev);
+	enum nib_restart how = ndev->pm.image ? NIB_RESTART_IMAGE : NIB_RESTART_SLEPT;
+	int ret;
+
+	if (!ndev->pm.sleeping)
+		return 0;
+	ret = nib_restart_boot(ndev, how);
+	if (!ret && ndev->pm.image)
+		ret = nib_image_restore(ndev->pm.image);
+	nib_sleep_go_on(ndev, ret, "it does not wake");
+	/* A machine wakes up whether or not one of its devices does. */
+	return 0;
+}

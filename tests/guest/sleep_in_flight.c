@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The machine goes to sleep and wakes up again and again, with jobs that run, jobs that wait on
+ * the device and in the kernel, and data in every memory: sleep_in_flight STATE [ROUNDS], STATE
+ * as /sys/power/state has it. Jobs go on where they were, no packet runs twice or not at all, and
+ * every byte is where it was. Not part of run-all: not everything else in its guest survives a
+ * sleep.
+ */
+#include "life.h"
+
+#define PLACES		3
+#define PLACE_BYTES	(1 * MIB)
+#define WORDS		(PLACE_BYTES / 4)
+#define SRAM_WORDS	(256 * KIB / 4)
+#define BACK_VA		(LIFE_VA + GIB)
+#define COUNT_VA	(LIFE_VA + 2 * GIB)
+#define LOAD_VA		(LIFE_VA + 3 * GIB)
+#define LOAD_BYTES	(16 * MIB)
+#define JOBS		60
+#define PACKETS		5
+
+/* Memories that only the device sees, and one that the CPU does as well. */
+static const struct {
+	uint32_t flags;
+	uint64_t bytes;
+	uint64_t va;
+} places[PLACES] = {
+	{ NIB_BO_HBM, PLACE_BYTES, LIFE_VA + 64 * MIB },
+	{ NIB_BO_HBM | NIB_BO_NO_MMAP, PLACE_BYTES, LIFE_VA + 128 * MIB },
+	{ NIB_BO_SRAM, SRAM_WORDS * 4, LIFE_VA + 192 * MIB },
+};
+
+struct data {
+	struct guest g;
+	volatile uint32_t *back;
+	volatile uint32_t *window;
+	volatile uint64_t *count;
+	uint32_t job;
+	uint32_t done;
+};
+
+static uint32_t pattern(uint32_t place, uint32_t i, uint32_t round)
+{
+	return (i + 1) * 2654435761u ^ place << 28 ^ round * 40503u;
+}
+
+static void copy(struct data *d, uint64_t src, uint64_t dst, uint64_t bytes)
+{
+	struct stream s = { 0 };
+
+	packet_copy(&s, src, dst, bytes / 4);
+	packet_end(&s);
+	OK(run_stream(d->g.fd, d->g.vm, d->g.queue, &s));
+}
+
+static void write_patterns(struct data *d, uint32_t round)
+{
+	uint32_t i, j;
+
+	for (i = 0; i < PLACES; i++) {
+		for (j = 0; j < places[i].bytes / 4; j++)
+			d->back[j] = pattern(i, j, round);
+		copy(d, BACK_VA, places[i].va, places[i].bytes);
+	}
+}
+
+static void check_patterns(struct data *d, uint32_t round)
+{
+	uint32_t i, j;
+
+	for (j = 0; j < WORDS; j++)
+		EQUAL(d->window[j], pattern(0, j, round));
+	for (i = 0; i < PLACES; i++) {
+		memset((void *)d->back, 0, PLACE_BYTES);
+		copy(d, places[i].va, BACK_VA, places[i].bytes);
+		for (j = 0; j < places[i].bytes / 4; j++)
+			EQUAL(d->back[j], pattern(i, j, round));
+	}
+}
+
+static struct data data_begin(void)
+{
+	struct data d = { .g = guest_begin() };
+	struct stream s = { 0 };
+	uint32_t i, bo;
+
+	d.back = guest_buffer(&d.g, BACK_VA, PLACE_BYTES, NIB_BO_HOST);
+	for (i = 0; i < PLACES; i++) {
+		OK(bo_create(d.g.fd, places[i].bytes, places[i].flags, &bo));
+		OK(vm_map(d.g.fd, d.g.vm, bo, 0, places[i].va, places[i].bytes, 0));
+		if (!i)
+			d.window = bo_map(d.g.fd, bo, PLACE_BYTES);
+	}
+	d.count = (volatile uint64_t *)guest_buffer(&d.g, COUNT_VA, 4096, NIB_BO_HBM);
+	munmap(guest_buffer(&d.g, LOAD_VA, LOAD_BYTES, NIB_BO_HBM), LOAD_BYTES);
+	/* Counts what it does; between the counts it keeps the engine busy. */
+	for (i = 0; i < PACKETS; i++) {
+		packet_sem(&s, COUNT_VA + i * 8, 1, NIB_SEM_ADD);
+		packet_copy(&s, LOAD_VA, LOAD_VA + LOAD_BYTES / 2, LOAD_BYTES / 8);
+	}
+	packet_end(&s);
+	d.job = stream_create(d.g.fd, d.g.vm, &s);
+	d.done = syncobj(d.g.fd);
+	return d;
+}
+
+static void start_counting(struct data *d)
+{
+	uint32_t i;
+
+	for (i = 0; i < PACKETS; i++)
+		d->count[i] = 0;
+	for (i = 0; i < JOBS; i++)
+		OK(submit(d->g.fd, d->g.queue, d->job, d->done));
+}
+
+static void check_count(struct data *d)
+{
+	uint32_t i;
+
+	OK(syncobj_wait(d->g.fd, d->done, 100000));
+	EXPECT(fence_status(d->g.fd, d->done), 1);
+	for (i = 0; i < PACKETS; i++)
+		EQUAL(d->count[i], JOBS);
+}
+
+#define LPC	"/sys/bus/pci/devices/0000:00:1f.0/config"
+#define LPC_PM	0x40
+
+/*
+ * QEMU's firmware does not set the chipset's power registers up again when the machine wakes;
+ * without them it neither sleeps a second time nor switches itself off.
+ */
+static void chipset(bool save)
+{
+	static uint8_t bytes[8];
+	int fd = open(LPC, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (save)
+		CHECK(pread(fd, bytes, sizeof(bytes), LPC_PM) == sizeof(bytes));
+	else
+		CHECK(pwrite(fd, bytes, sizeof(bytes), LPC_PM) == sizeof(bytes));
+	close(fd);
+}
+
+static void machine_sleep(const char *state)
+{
+	chipset(true);
+	/* With pm_test it comes back by itself, or else by the clock. */
+	if (!access("/sys/class/rtc/rtc0/wakealarm", F_OK)) {
+		write_file("/sys/class/rtc/rtc0/wakealarm", "0");
+		OK(write_file("/sys/class/rtc/rtc0/wakealarm", "+3"));
+	}
+	OK(write_file("/sys/power/state", state));
+	chipset(false);
+}
+
+int main(int argc, char **argv)
+{
+	uint32_t rounds = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 0) : 2, i;
+	uint64_t hbm_free = life_check_fresh(0);
+	struct data d = data_begin();
+
+	CHECK(argc > 1);
+	for (i = 0; i < rounds; i++) {
+		struct life_work w;
+
+		write_patterns(&d, i);
+		w = life_begin();
+		start_counting(&d);
+		machine_sleep(argv[1]);
+		life_check_goes_on(&w);
+		check_count(&d);
+		check_patterns(&d, i);
+		life_end(&w);
+		printf("round %u\n", i);
+	}
+	munmap((void *)d.back, PLACE_BYTES);
+	munmap((void *)d.window, PLACE_BYTES);
+	munmap((void *)d.count, 4096);
+	close(d.g.fd);
+	life_check_fresh(hbm_free);
+	return 0;
+}
