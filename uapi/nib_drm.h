@@ -76,7 +76,7 @@ extern "C" {
 
 #define NIB_DRM_NAME	"nib"
 #define NIB_DRM_MAJOR	1
-#define NIB_DRM_MINOR	0
+#define NIB_DRM_MINOR	1
 
 #define NIB_MAX_ARRAY	1024u
 
