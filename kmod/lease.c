@@ -23,6 +23,7 @@
 #include "move.h"
 #include "notify.h"
 #include "place.h"
+#include "trace.h"
 #include "uobj.h"
 
 /**
@@ -181,6 +182,20 @@ static int nib_lease_move(struct nib_lease *lease, struct nib_place *place)
 	return ret;
 }
 
+/* A burst part has moved: for those who watch the device, not the lease. */
+static void nib_lease_tell(const struct nib_lease *lease)
+{
+	struct nib_device *ndev = to_nib_device(lease->bo->base.dev);
+
+	if (lease->resident) {
+		nib_notify_count(ndev, NIB_COUNTER_SRAM_RESTORE);
+		trace_nib_bo_move(ndev, NIB_MEM_HBM, NIB_MEM_SRAM, lease->burst);
+	} else {
+		nib_notify_count(ndev, NIB_COUNTER_SRAM_SPILL);
+		trace_nib_bo_move(ndev, NIB_MEM_SRAM, NIB_MEM_HBM, lease->burst);
+	}
+}
+
 /*
  * Takes a burst part back. Its room is free at once: whoever gets it lets the copy queue write it
  * first, which comes to that after this move.
@@ -202,6 +217,7 @@ static int nib_lease_spill(struct nib_lease *lease, struct nib_leases *leases)
 		nib_sram_give(&lease->part.node);
 		lease->generation++;
 		nib_lease_count_locked(lease, leases, &event);
+		nib_lease_tell(lease);
 	}
 	mutex_unlock(&leases->lock);
 	return ret;
@@ -286,6 +302,7 @@ static int nib_lease_restore(struct nib_lease *lease, struct nib_leases *leases,
 		nib_burst_stay(&leases->sram, &lease->part);
 		lease->generation++;
 		nib_lease_count_locked(lease, leases, &event);
+		nib_lease_tell(lease);
 	}
 	mutex_unlock(&leases->lock);
 	return ret;
@@ -620,10 +637,16 @@ void nib_named_end(struct nib_named *named, bool submitted)
 		return;
 	if (submitted) {
 		mutex_lock(&leases->lock);
-		list_for_each_entry(job, &named->jobs, link)
-			for (i = 0; i < job->count; i++)
+		list_for_each_entry(job, &named->jobs, link) {
+			for (i = 0; i < job->count; i++) {
+				const struct nib_lease *lease = job->leases[i];
+
 				nib_lease_count_locked(job->leases[i], leases,
-						       job->leases[i]->resident ? &hit : &miss);
+						       lease->resident ? &hit : &miss);
+				trace_nib_lease(named->ndev, lease->guaranteed + lease->burst,
+						nib_lease_resident_bytes(lease), lease->generation);
+			}
+		}
 		mutex_unlock(&leases->lock);
 	}
 	mutex_unlock(&leases->decide);

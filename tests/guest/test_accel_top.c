@@ -83,7 +83,7 @@ static void check_json(void)
 		lines++;
 	EQUAL(lines, 3);
 	EQUAL(run("accel-top --batch -d 0.1"), 0);
-	if (!strstr(text, "accel0") || !strstr(text, "test_accel_top"))
+	if (!strstr(text, address) || !strstr(text, "test_accel_top"))
 		FAIL("accel-top --batch says:\n%s", text);
 }
 
