@@ -122,6 +122,32 @@ static UNUSED int write_file(const char *path, const char *text)
 	return ret;
 }
 
+static int guest_patience_saved;
+
+static UNUSED void guest_patience_end(void)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", guest_patience_saved);
+	write_file("/sys/module/nib/parameters/watchdog_ms", text);
+}
+
+/*
+ * For tests whose jobs wait for a CPU that may be slow: the watchdog lets them, until the program
+ * ends. Needs root; without it the default has to do.
+ */
+static UNUSED void guest_patience(void)
+{
+	FILE *f = fopen("/sys/module/nib/parameters/watchdog_ms", "r");
+
+	if (!f)
+		return;
+	if (fscanf(f, "%d", &guest_patience_saved) == 1 &&
+	    !write_file("/sys/module/nib/parameters/watchdog_ms", "0"))
+		atexit(guest_patience_end);
+	fclose(f);
+}
+
 /* PCI address of the device behind a file. */
 static UNUSED void guest_pci_address(int fd, char *address, size_t size)
 {

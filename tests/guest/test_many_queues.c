@@ -82,6 +82,7 @@ int main(void)
 	struct rlimit files = { 1024, 1024 };
 	struct client *client;
 
+	guest_patience();
 	setrlimit(RLIMIT_NOFILE, &files);
 	if (queues > info.max_queues)
 		queues = info.max_queues;
