@@ -359,7 +359,8 @@ static int nib_bind_check(struct drm_device *drm, const struct nib_vm_bind_op *o
 	u32 kind = op->flags & NIB_VM_BIND_OP_MASK;
 	u64 end;
 
-	if (op->flags & ~(NIB_VM_BIND_OP_MASK | NIB_BIND_MAP_FLAGS) || kind > NIB_VM_BIND_OP_SYNC_ONLY ||
+	if (op->flags & ~(NIB_VM_BIND_OP_MASK | NIB_BIND_MAP_FLAGS) ||
+	    kind > NIB_VM_BIND_OP_SYNC_ONLY ||
 	    (op->flags & NIB_BIND_MAP_FLAGS && kind != NIB_VM_BIND_OP_MAP)) {
 		drm_dbg(drm, "bind flags %#x\n", op->flags);
 		return -EINVAL;

@@ -72,13 +72,21 @@ struct nib_device {
 	char chip[33];
 	char fw_version[33];
 
+	/** @gate: who may wait for the firmware, and whether doorbells are rung. */
 	struct nib_gate gate;
+	/** @ipc: the control page, the admin ring, and what the firmware knows. */
 	struct nib_ipc ipc;
+	/** @irq: its interrupts. */
 	struct nib_irq irq;
+	/** @pm: whether it is awake, and what it keeps while it sleeps. */
 	struct nib_pm pm;
+	/** @vram: which HBM is taken. */
 	struct nib_vram vram;
+	/** @leases: SRAM, and who has leased it. */
 	struct nib_leases leases;
+	/** @notify: events and counters on their way to user space. */
 	struct nib_notify notify;
+	/** @sensors: temperature, power, clock, and their thresholds. */
 	struct nib_sensors sensors;
 	/** @dma: what zeroes and moves memory; NULL once the driver unbinds. */
 	struct nib_dma *dma;
@@ -112,7 +120,7 @@ struct nib_device {
 	struct list_head queues;
 	/** @recovery: what is done about trouble. */
 	struct nib_recovery recovery;
-	/** @losses: how often HBM and SRAM have lost their contents; changes with the gate closed. */
+	/** @losses: how often HBM and SRAM lost their contents; changes with the gate closed. */
 	u32 losses;
 	/** @stopped: the driver is being unbound, and the device touches no memory any more. */
 	struct completion stopped;

@@ -31,8 +31,8 @@ struct nib_place;
  * @fence: signalled when the last of them is done, once committed. Holds a reference.
  * @host: place in host memory that nib_dma_add_host() is about, or NULL. The owner keeps it.
  * @start: called once, when all that the batch waits for is done and before the device gets the
- *	first run: where fences are signalled, between drm_dev_enter() and drm_dev_exit(). Not called
- *	if the driver is unbound by then. NULL for none.
+ *	first run: where fences are signalled, between drm_dev_enter() and drm_dev_exit(). Not
+ *	called if the driver is unbound by then. NULL for none.
  * @free: frees the batch, in a work item of nib_cleanup_wq.
  * @free_work: calls @free.
  */

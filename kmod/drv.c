@@ -296,8 +296,8 @@ static const struct drm_ioctl_desc nib_ioctls[] = {
 };
 
 /*
- * On a lost device DRM's own ioctls work on, waiting for syncobjs and closing handles, and those that
- * say what has become of it.
+ * On a lost device DRM's own ioctls work on, waiting for syncobjs and closing handles, and those
+ * that say what has become of it.
  */
 static bool nib_ioctl_is_lost(struct file *file, unsigned int cmd)
 {

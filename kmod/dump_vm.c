@@ -4,6 +4,7 @@
  * DUMPABLE. Contents are what the CPU sees: host memory, and HBM in the window.
  */
 #include <linux/highmem.h>
+#include <linux/sizes.h>
 
 #include "compat.h"
 #include "device.h"
@@ -14,9 +15,9 @@
 #include "vm.h"
 
 /* Contents come in sections of this size, so that what does not fit is little. */
-#define NIB_DUMP_CHUNK		(64u << 10)
+#define NIB_DUMP_CHUNK		SZ_64K
 /* Mappings up to this size come first: tables and parameters say more than weights. */
-#define NIB_DUMP_SMALL		(1u << 20)
+#define NIB_DUMP_SMALL		SZ_1M
 
 /* --- Streams --- */
 
@@ -179,7 +180,9 @@ static void nib_dump_contents(struct nib_dump *dump, struct nib_vm *vm, bool sma
 	u32 contents;
 
 	drm_gpuvm_for_each_va(va, &vm->gpuvm) {
-		if (to_nib_vma(va)->dumpable && (va->va.range <= NIB_DUMP_SMALL) == small) {
+		bool is_small = va->va.range <= NIB_DUMP_SMALL;
+
+		if (to_nib_vma(va)->dumpable && is_small == small) {
 			contents = NIB_DUMP_UNREACHABLE;
 			if (device || nib_bo_mem(to_nib_bo(va->gem.obj)) == NIB_MEM_HOST)
 				contents = nib_dump_range(dump, vm->ndev, va);

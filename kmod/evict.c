@@ -27,11 +27,7 @@
 /* --- Making room --- */
 
 /* In front of what nib_bo_rank_locked() says of the use. */
-#define NIB_RANK_BUSY	BIT_ULL(62)	/* its VM has jobs in flight, which the copy queue waits for */
-#define NIB_RANK_FAR	BIT_ULL(63)	/* it may be in the window, but probably is not */
-
-/* In front of what nib_bo_rank_locked() says of the use. */
-#define NIB_RANK_BUSY	BIT_ULL(62)	/* its VM has jobs in flight, which the copy queue waits for */
+#define NIB_RANK_BUSY	BIT_ULL(62)	/* the copy queue waits for jobs in flight of its VM */
 #define NIB_RANK_FAR	BIT_ULL(63)	/* it may be in the window, but probably is not */
 
 /* When a buffer was last used. */

@@ -116,7 +116,8 @@ void nib_fdinfo_show(struct drm_printer *p, struct drm_file *drm_file)
 	nib_fdinfo_memory(p, &memory, NIB_MEM_HBM, "hbm");
 	nib_fdinfo_memory(p, &memory, NIB_MEM_SRAM, "sram");
 	nib_fdinfo_memory(p, &memory, NIB_MEM_HOST, "memory");
-	drm_printf(p, "nib-evicted-hbm:\t%llu KiB\n", (u64)atomic64_read(&file->moved->evicted) >> 10);
+	drm_printf(p, "nib-evicted-hbm:\t%llu KiB\n",
+		   (u64)atomic64_read(&file->moved->evicted) >> 10);
 	drm_printf(p, "nib-restored-hbm:\t%llu KiB\n",
 		   (u64)atomic64_read(&file->moved->restored) >> 10);
 }

@@ -66,7 +66,8 @@ static int nib_hwmon_write(struct device *dev, enum hwmon_sensor_types type, u32
 
 	/* What hwmon asks of drivers: out of range is clamped. */
 	if (type == hwmon_temp)
-		return nib_threshold_set(ndev, NIB_SENSOR_TEMPERATURE, clamp(value, 0l, (long)S32_MAX));
+		return nib_threshold_set(ndev, NIB_SENSOR_TEMPERATURE,
+					 clamp(value, 0l, (long)S32_MAX));
 	return nib_threshold_set(ndev, NIB_SENSOR_POWER,
 				 clamp(value / NIB_UW_PER_MW, 0l, (long)S32_MAX));
 }

@@ -25,8 +25,8 @@ module_param_named(admin_ms, nib_admin_ms, uint, 0644);
 MODULE_PARM_DESC(admin_ms, "Time without an answer of the firmware after which recovery is asked");
 
 /*
- * How often a wait looks for an answer whose interrupt was lost. Each look reads a register, so that
- * the device had its turn: what is counted is not time in which nobody ran.
+ * How often a wait looks for an answer whose interrupt was lost. Each look reads a register, so
+ * that the device had its turn: what is counted is not time in which nobody ran.
  */
 #define NIB_ADMIN_POLL_MS	20u
 #define NIB_PING_TIMEOUT_MS	1000u
@@ -57,7 +57,7 @@ int nib_ipc_init(struct nib_device *ndev)
 	unsigned int i;
 	int ret;
 
-	BUILD_BUG_ON(NIB_ADMIN_SLOTS != BITS_PER_TYPE(ipc->used));
+	BUILD_BUG_ON(BITS_PER_TYPE(ipc->used) != NIB_ADMIN_SLOTS);
 	init_waitqueue_head(&ipc->wait);
 	spin_lock_init(&ipc->lock);
 	spin_lock_init(&ipc->objects_lock);
@@ -148,7 +148,9 @@ static bool nib_ipc_gives_way(struct nib_device *ndev, const struct nib_ipc_call
 
 static u32 nib_ipc_status(struct nib_device *ndev, const struct nib_ipc_call *call)
 {
-	return call->slot < 0 ? NIB_ADM_PENDING : READ_ONCE(ndev->ipc.ctrl->admin[call->slot].status);
+	if (call->slot < 0)
+		return NIB_ADM_PENDING;
+	return READ_ONCE(ndev->ipc.ctrl->admin[call->slot].status);
 }
 
 /* True if there is an answer, or will be none. Sends the message as soon as there is a slot. */
@@ -245,12 +247,14 @@ static int nib_ipc_settle(struct nib_device *ndev, struct nib_fw_object *object,
 	struct nib_gate *gate = &ndev->gate;
 	unsigned int refused = 0;
 	int ret, cookie;
+	bool knows;
 
 	do {
-		/* Also for the sake of who has just restored the object and may be looking at it. */
+		/* Also for the sake of who has just restored the object and may look at it. */
 		nib_gate_enter(gate);
 		ret = nib_device_lost(ndev);
-		if (!ret && (object->generation == gate->generation) != known) {
+		knows = object->generation == gate->generation;
+		if (!ret && knows != known) {
 			if (drm_dev_enter(&ndev->drm, &cookie)) {
 				ret = nib_ipc_transact(ndev, &call, 0);
 				drm_dev_exit(cookie);
@@ -261,7 +265,7 @@ static int nib_ipc_settle(struct nib_device *ndev, struct nib_fw_object *object,
 				object->generation = known ? gate->generation : 0;
 		}
 		nib_gate_leave(gate);
-		/* What it still knows it may use: that has to end before memory is given to others. */
+		/* What it knows it may use: that has to end before memory is given to others. */
 		if (ret == -EPROTO && !known && !drm_dev_is_unplugged(&ndev->drm)) {
 			if (++refused >= NIB_FORGET_TRIES)
 				nib_recovery_request(ndev, NIB_RUNG_FIRMWARE, NULL,
@@ -355,8 +359,8 @@ int nib_ipc_destroy(struct nib_device *ndev, struct nib_fw_object *object, u16 o
  * For recovery. Between drm_dev_enter() and drm_dev_exit(). Returns 0, also if the object is not
  * known; -ETIMEDOUT; -ENODEV, -EIO, -EPROTO.
  */
-int nib_ipc_try(struct nib_device *ndev, const struct nib_fw_object *object, unsigned int ms, u16 op,
-		const u64 *args, unsigned int nargs)
+int nib_ipc_try(struct nib_device *ndev, const struct nib_fw_object *object, unsigned int ms,
+		u16 op, const u64 *args, unsigned int nargs)
 {
 	struct nib_ipc_call call = { .op = op, .args = args, .nargs = nargs };
 	struct nib_gate *gate = &ndev->gate;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Talking to the firmware: the control page, its admin ring, and pings; and what the firmware knows,
- * so that it can be told again.
+ * Talking to the firmware: the control page, its admin ring, and pings; and what the firmware
+ * knows, so that it can be told again.
  */
 #ifndef NIB_IPC_H
 #define NIB_IPC_H
@@ -30,8 +30,8 @@ enum nib_fw_kind {
 /**
  * struct nib_fw_object - something that the firmware is told of.
  *
- * It is on its list from before the firmware hears of it until before it is to forget it: what is on
- * the lists is what a firmware that has just booted is to know. Its memory must stay until
+ * It is on its list from before the firmware hears of it until before it is to forget it: what is
+ * on the lists is what a firmware that has just booted is to know. Its memory must stay until
  * nib_ipc_destroy() has returned.
  *
  * @link: in nib_ipc.objects. Under nib_ipc.objects_lock.
@@ -40,7 +40,8 @@ enum nib_fw_kind {
  *	is, or while the gate is closed.
  * @visited: generation in which nib_ipc_restore() last came by. Under nib_ipc.objects_lock.
  * @restore: tells a firmware that has just booted, by nib_ipc_tell(). @lost: the memories of the
- *	device have lost their contents, too. Fences depend on it: no allocation. Returns 0 or -errno.
+ *	device have lost their contents, too. Fences depend on it: no allocation. Returns 0 or
+ *	-errno.
  */
 struct nib_fw_object {
 	struct list_head link;
@@ -88,8 +89,8 @@ int nib_ipc_create(struct nib_device *ndev, struct nib_fw_object *object, u16 op
 		   unsigned int nargs);
 int nib_ipc_destroy(struct nib_device *ndev, struct nib_fw_object *object, u16 op, const u64 *args,
 		    unsigned int nargs);
-int nib_ipc_try(struct nib_device *ndev, const struct nib_fw_object *object, unsigned int ms, u16 op,
-		const u64 *args, unsigned int nargs);
+int nib_ipc_try(struct nib_device *ndev, const struct nib_fw_object *object, unsigned int ms,
+		u16 op, const u64 *args, unsigned int nargs);
 int nib_ipc_tell(struct nib_device *ndev, u16 op, const u64 *args, unsigned int nargs);
 int nib_ipc_restore(struct nib_device *ndev, bool lost);
 void nib_ipc_reset(struct nib_device *ndev);

@@ -52,7 +52,7 @@ void nib_irq_events(struct nib_device *ndev)
 	for (n = 0; n < NIB_EVENTS && irq->events != head; n++) {
 		const struct nib_event *slot = &ndev->ipc.ctrl->events[irq->events % NIB_EVENTS];
 
-		/* The slot's contents after its seq; one that was overwritten, or never written, is lost. */
+		/* Contents after seq; a slot that was overwritten, or never written, is lost. */
 		if (READ_ONCE(slot->seq) == irq->events + 1) {
 			dma_rmb();
 			nib_irq_event(ndev, slot);

@@ -137,7 +137,7 @@ void nib_lease_count_memory(const struct nib_bo *bo, struct nib_client_memory *m
 
 /* --- Moving --- */
 
-/* Describes where the lease lies with its burst part in SRAM or in HBM. Returns NULL without memory. */
+/* Where the lease lies with its burst part in SRAM or in HBM. Returns NULL without memory. */
 static struct nib_place *nib_lease_describe(struct nib_lease *lease, bool resident)
 {
 	struct gpu_buddy *hbm = &to_nib_device(lease->bo->base.dev)->vram.hbm;

@@ -463,7 +463,7 @@ int nib_mmu_init(struct nib_mmu *mmu, struct nib_device *ndev, u32 context)
 		nib_pt_free(mmu->root, ndev);
 		return ret;
 	}
-	/* Once it is on the list it is written after every loss. What came before is ours to mend. */
+	/* Once on the list it is written after every loss. What came before is ours to mend. */
 	mutex_lock(&ndev->pt_lock);
 	if (mmu->root->losses != ndev->losses)
 		nib_pt_clear(mmu->root, ndev);

@@ -246,7 +246,7 @@ static int nib_move_commit(struct nib_move *move)
 	u32 i;
 	int ret;
 
-	/* Tasks fault and wait from here on: the fence comes before we let go of the reservation. */
+	/* Tasks fault and wait from here on: the fence comes before the reservation is let go. */
 	drm_vma_node_unmap(&bo->base.vma_node, bo->base.dev->anon_inode->i_mapping);
 	move->batch.start = nib_move_start;
 	ret = nib_dma_commit(&move->batch);

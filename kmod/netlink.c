@@ -86,6 +86,7 @@ static const char *const nib_counter_names[] = {
 	[NIB_COUNTER_THRESHOLD] = "threshold",
 	[NIB_COUNTER_EVENT_LOST] = "event-lost",
 };
+
 static_assert(ARRAY_SIZE(nib_counter_names) == NIB_COUNTER_MAX + 1);
 
 static int nib_netlink_put_count(struct sk_buff *skb, struct nib_device *ndev, u32 counter,
@@ -399,6 +400,7 @@ static const struct nla_policy nib_netlink_threshold_policy[] = {
 	.cmd = _cmd, .doit = _doit, .policy = _table, .maxattr = _last, \
 	.flags = GENL_CMD_CAP_DO | (_flags), \
 }
+
 #define NIB_NETLINK_DUMP(_cmd, _table, _last) { \
 	.cmd = _cmd, .dumpit = nib_netlink_dumpit, .policy = _table, .maxattr = _last, \
 	.flags = GENL_CMD_CAP_DUMP, \

@@ -9,10 +9,11 @@
  *   where fences are signalled. One that waits for a fence of somebody else's keeps the device
  *   awake meanwhile;
  * - recovery, from the request until it is done;
- * - page faults on HBM. The mapping itself does not: it is taken away when the device goes to sleep,
- *   and the next access wakes it. A model's weights stay mapped for as long as its process lives,
- *   which must not cost power.
- * What only looks (watchdog, sensors, debugfs) leaves a sleeping device alone. What happens when the machine sleeps is in sleep.c.
+ * - page faults on HBM. The mapping itself does not: it is taken away when the device goes to
+ *   sleep, and the next access wakes it. A model's weights stay mapped for as long as its process
+ *   lives, which must not cost power.
+ * What only looks (watchdog, sensors, debugfs) leaves a sleeping device alone. What happens when
+ * the machine sleeps is in sleep.c.
  */
 #include <linux/iopoll.h>
 #include <linux/mm.h>
@@ -120,8 +121,8 @@ int nib_pm_stop_firmware(struct nib_device *ndev, unsigned int ms)
 	u32 state;
 
 	nib_write(ndev, NIB_REG_FW_COMMAND, NIB_FW_SUSPEND);
-	if (!read_poll_timeout(nib_read32, state, state != NIB_FW_READY, 200, ms * 1000, false, ndev,
-			       NIB_REG_FW_STATE, "NIB_REG_FW_STATE"))
+	if (!read_poll_timeout(nib_read32, state, state != NIB_FW_READY, 200, ms * 1000, false,
+			       ndev, NIB_REG_FW_STATE, "NIB_REG_FW_STATE"))
 		return 0;
 	dev_warn(&ndev->pdev->dev, "a packet does not end: its job is given up\n");
 	nib_write(ndev, NIB_REG_FW_COMMAND, NIB_FW_HALT);

@@ -18,8 +18,8 @@ struct task_struct;
  * @task: who runs a callback, and needs no leave to use the device.
  * @image: what memories held when the machine went to sleep, or NULL.
  * @sleeping: the machine goes to sleep or sleeps; recovery and the watchdog look away.
- * @resetting: somebody else resets the function; see reset.c. As the next one, under the lock of the
- *	PCI device.
+ * @resetting: somebody else resets the function; see reset.c. As the next one, under the lock of
+ *	the PCI device.
  * @reset_awake: it is held awake for that.
  */
 struct nib_pm {

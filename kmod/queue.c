@@ -4,9 +4,9 @@
  * 512 bytes of arguments, one ring entry and a doorbell.
  *
  * When a run faults, or is found stuck, the queue is dead: nothing more is given to the device, and
- * recovery makes the device drop what it has. Fences are signalled only once the device has reported
- * their run or is known to have stopped, since until then it may still write. What a queue lives
- * through when the device does not go on as it was is in queue_recover.c.
+ * recovery makes the device drop what it has. Fences are signalled only once the device has
+ * reported their run or is known to have stopped, since until then it may still write. What a queue
+ * lives through when the device does not go on as it was is in queue_recover.c.
  */
 #include <linux/dma-mapping.h>
 #include <linux/slab.h>

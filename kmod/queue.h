@@ -6,6 +6,7 @@
 #ifndef NIB_QUEUE_H
 #define NIB_QUEUE_H
 
+#include <linux/bits.h>
 #include <linux/completion.h>
 #include <linux/kref.h>
 #include <linux/workqueue.h>
@@ -28,10 +29,10 @@ struct nib_vm;
 #define NIB_RING_ENTRIES 128u
 
 /*
- * A queue of the driver's own, beside NIB_QUEUE_* of nib_drm.h. Its runs give the same however often
- * they start: one that is stuck or loses the device is done again.
+ * A queue of the driver's own, beside NIB_QUEUE_* of nib_drm.h. Its runs give the same however
+ * often they start: one that is stuck or loses the device is done again.
  */
-#define NIB_QUEUE_KERNEL	(1u << 31)
+#define NIB_QUEUE_KERNEL	BIT(31)
 
 /* So often in a row a job may be stuck before its queue dies in spite of the flags. */
 #define NIB_QUEUE_STRIKES	3u
@@ -86,8 +87,8 @@ struct nib_usage {
  * @corrupt: its completions are not to be looked at any more. Under the lock.
  * @faulted: the run at @head has faulted; the queue lives. Under the lock.
  * @redo: what is in flight is to be done again from the start. Under the lock.
- * @incident: no core dump was taken of what happened to it; until then no fence is signalled, so that
- *	nobody takes away what belongs in it. Under the lock.
+ * @incident: no core dump was taken of what happened to it; until then no fence is signalled, so
+ *	that nobody takes away what belongs in it. Under the lock.
  * @why: what happened to it last. Under the lock.
  * @strikes: runs in a row that were stuck. Under the lock.
  * @first: run that the firmware began to count with. Under the lock.
@@ -170,7 +171,8 @@ struct nib_run;
 /**
  * struct nib_run_hooks - what the driver's own runs need on top.
  * @start: called when the run's dependencies are met, before the device gets it: where fences are
- *	signalled, between drm_dev_enter() and drm_dev_exit(). Not called once the driver is unbound.
+ *	signalled, between drm_dev_enter() and drm_dev_exit(). Not called once the driver is
+ *	unbound.
  * @release: called when the run is freed.
  */
 struct nib_run_hooks {

@@ -136,7 +136,7 @@ static void nib_queue_keep_usage_locked(struct nib_queue *queue)
 	memset(&ctrl->queues[queue->hw_id], 0, sizeof(ctrl->queues[0]));
 }
 
-/* The device does not know the driver's own queue any more: it is told again what there is to do. */
+/* The device does not know the driver's own queue any more: it is told again what is to do. */
 static int nib_queue_redo(struct nib_queue *queue, unsigned int ms)
 {
 	struct nib_device *ndev = queue->ndev;
@@ -163,8 +163,8 @@ static int nib_queue_redo(struct nib_queue *queue, unsigned int ms)
  * @rung: NIB_RUNG_JOB or NIB_RUNG_QUEUE.
  * @ms: silence after which to give up.
  *
- * Without a run to end, NIB_RUNG_JOB only makes a queue go on that the device has halted. Returns 0,
- * -ETIMEDOUT, or another error if the device is lost.
+ * Without a run to end, NIB_RUNG_JOB only makes a queue go on that the device has halted. Returns
+ * 0, -ETIMEDOUT, or another error if the device is lost.
  */
 int nib_queue_cancel(struct nib_queue *queue, enum nib_rung rung, unsigned int ms)
 {

@@ -12,8 +12,8 @@
  *
  * One work climbs, whoever asks: the watchdog, completions that are errors, admin messages without
  * an answer. Guilt is settled where trouble is found, before anything is reset: the queue whose job
- * made no progress, or the one whose packet is on an engine that does not stop. Every other one that
- * loses a job is innocent.
+ * made no progress, or the one whose packet is on an engine that does not stop. Every other one
+ * that loses a job is innocent.
  *
  * No lock is held across a wait for the device. Locks, outermost first; those up to queues_lock are
  * taken where fences are signalled:
@@ -26,8 +26,8 @@
  *	nib_recovery.lock, nib_ipc.lock, nib_ipc.objects_lock; never nested in each other
  *
  * The work takes none of the locks of clients (nib_file.lock, reservations), so that these may be
- * held by who waits for it. Whoever waits for the device is woken when it is lost, and stops waiting
- * when the driver is unbound.
+ * held by who waits for it. Whoever waits for the device is woken when it is lost, and stops
+ * waiting when the driver is unbound.
  */
 #include <linux/delay.h>
 #include <linux/kobject.h>
@@ -123,13 +123,14 @@ u32 nib_recovery_resets(struct nib_device *ndev)
 }
 
 /*
- * The uevent that drm-uapi.rst describes for a device that cannot be used any more, with the ways in
- * which an administrator may try to get it back. DRM's own helper knows render and card nodes only.
+ * The uevent that drm-uapi.rst describes for a device that cannot be used any more, with the ways
+ * in which an administrator may try to get it back. DRM's own helper knows render and card nodes
+ * only.
  */
 static void nib_recovery_wedge_work(struct work_struct *work)
 {
 	struct nib_device *ndev = container_of(work, struct nib_device, recovery.wedge_work);
-	char *env[] = { "WEDGED=rebind,bus-reset", NULL };
+	char *env[2] = { "WEDGED=rebind,bus-reset", NULL };
 	int cookie;
 
 	/* The node is there until the driver is unplugged. */
@@ -148,13 +149,15 @@ static int nib_recovery_wait(struct nib_device *ndev, u32 reg, u32 value, bool u
 {
 	s64 waited = 0;
 	ktime_t last;
+	bool equal;
 	u32 now;
 
 	for (;;) {
 		now = nib_read(ndev, reg);
 		if (now == U32_MAX && nib_device_is_gone(ndev))
 			return -ENODEV;
-		if ((now == value) == until_equal)
+		equal = now == value;
+		if (equal == until_equal)
 			return 0;
 		if (waited >= ms * (s64)USEC_PER_MSEC)
 			return -ETIMEDOUT;
@@ -237,8 +240,8 @@ static struct nib_queue *nib_recovery_on_engine(struct nib_device *ndev)
 
 /*
  * Who is to blame for an engine that does not stop when it is told to: the one who is on it, if he
- * does not move. Firmware that has stopped is nobody's fault. Takes the core dump, before anything is
- * reset. Returns the queue's id or U32_MAX.
+ * does not move. Firmware that has stopped is nobody's fault. Takes the core dump, before anything
+ * is reset. Returns the queue's id or U32_MAX.
  */
 static u32 nib_recovery_blame(struct nib_device *ndev, const char *why)
 {
@@ -340,7 +343,7 @@ static int nib_recovery_silence(struct nib_device *ndev, unsigned int ms, const 
 
 /* --- The lower rungs --- */
 
-/* A queue does not stop. When it returns the message that was to stop it was answered, or is void. */
+/* A queue does not stop. On return the message that was to stop it was answered, or is void. */
 static void nib_recovery_queue_silence(struct nib_device *ndev)
 {
 	static const char why[] = "a queue does not stop";
@@ -444,7 +447,7 @@ out:
 	nib_pm_put(ndev);
 }
 
-/* Runs the work, which keeps the device awake until it is done. Any context; the device is awake. */
+/* Runs the work, which keeps the device awake until it is done. Any context; it is awake. */
 void nib_recovery_kick(struct nib_device *ndev)
 {
 	nib_pm_get_awake(ndev);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Recovery: the ladder from a job that is stuck to a device that is given up, and the means to start
- * the firmware anew under what uses it.
+ * Recovery: the ladder from a job that is stuck to a device that is given up, and the means to
+ * start the firmware anew under what uses it.
  */
 #ifndef NIB_RECOVERY_H
 #define NIB_RECOVERY_H
@@ -73,10 +73,10 @@ const char *nib_rung_name(enum nib_rung rung);
  * enum nib_restart - what became of the device between two firmwares.
  * @NIB_RESTART_REBOOT: the firmware was stopped wherever it was. Memories are as they were.
  * @NIB_RESTART_RESET: so was all of the device: what memories held is lost.
- * @NIB_RESTART_SLEPT: the firmware stopped between two packets, so that all jobs go on. Memories are
- *	as they were.
- * @NIB_RESTART_IMAGE: as NIB_RESTART_SLEPT, but memories get back what they held before doorbells are
- *	rung; see image.c.
+ * @NIB_RESTART_SLEPT: the firmware stopped between two packets, so that all jobs go on. Memories
+ *	are as they were.
+ * @NIB_RESTART_IMAGE: as NIB_RESTART_SLEPT, but memories get back what they held before doorbells
+ *	are rung; see image.c.
  */
 enum nib_restart {
 	NIB_RESTART_REBOOT,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * debugfs "recovery": what each rung of the ladder has been tried and good for, and how long it took
- * itself, without the time until somebody found that it was needed.
+ * debugfs "recovery": what each rung of the ladder has been tried and good for, and how long it
+ * took itself, without the time until somebody found that it was needed.
  */
 #include <linux/debugfs.h>
 #include <linux/seq_file.h>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Resets that others order: an administrator by the function's reset file in sysfs, the PCI core
- * after errors of the link. What they do to the firmware and to memories is what a function reset of
- * our own does, see restart.c; here is only what the PCI core wants to be told. Resets that the driver
- * orders are recovery.c's.
+ * after errors of the link. What they do to the firmware and to memories is what a function reset
+ * of our own does, see restart.c; here is only what the PCI core wants to be told. Resets that the
+ * driver orders are recovery.c's.
  */
 #include "device.h"
 #include "fw.h"

@@ -217,5 +217,3 @@ void nib_bo_set_vms_stale(struct nib_bo *bo)
 		to_nib_vm(vm_bo->base.vm)->stale = true;
 	spin_unlock(&residency->lock);
 }
-
-

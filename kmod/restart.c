@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Starting the firmware anew under whatever uses it. Memories mostly survive, and rings are host
- * memory, so that all that is lost is what the firmware knew: contexts and streams, which it is told
- * again, and where each queue was, which it has published packet by packet. A job that was between
- * two packets goes on with the next one. The one whose packet was on the engine cannot: that packet
- * may be done in part.
+ * memory, so that all that is lost is what the firmware knew: contexts and streams, which it is
+ * told again, and where each queue was, which it has published packet by packet. A job that was
+ * between two packets goes on with the next one. The one whose packet was on the engine cannot:
+ * that packet may be done in part.
  *
  * Where memories are lost, too, page tables and streams are written again from the copies that the
  * driver has. What clients had in HBM and SRAM is gone, so that their queues do not go on.
@@ -45,8 +45,8 @@ static void nib_restart_queues(struct nib_device *ndev, enum nib_restart how)
  * @ndev: device, between nib_restart_begin() and nib_restart_end(), its firmware stopped.
  * @how: what happened to it.
  *
- * Where fences are signalled: allocates nothing. Returns 0, -EIO or -ENODEV; after an error it may be
- * called again.
+ * Where fences are signalled: allocates nothing. Returns 0, -EIO or -ENODEV; after an error it may
+ * be called again.
  */
 int nib_restart_boot(struct nib_device *ndev, enum nib_restart how)
 {

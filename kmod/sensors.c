@@ -42,7 +42,7 @@ static void nib_sensors_sample_locked(struct nib_device *ndev)
 	nib_sensors_add(&sample->busy_ns, &sensors->raw.busy_ns, busy);
 	nib_sensors_add(&sample->clock_ns, &sensors->raw.clock_ns, clock);
 	nib_sensors_add(&sample->energy_uj, &sensors->raw.energy_uj, energy);
-	sample->temp_mc = min(nib_read(ndev, NIB_REG_TEMP_MC), (u32)S32_MAX);
+	sample->temp_mc = min_t(u32, nib_read(ndev, NIB_REG_TEMP_MC), S32_MAX);
 	if (now - sensors->power_at >= NIB_POWER_WINDOW_NS) {
 		sample->power_mw = nib_read(ndev, NIB_REG_POWER_MW);
 		sensors->power_at = now;
@@ -115,7 +115,7 @@ static u32 nib_sensors_energy_rate(struct nib_sensors *sensors, u64 energy_uj)
 	if (first || !us)
 		return 0;
 	/* Microjoules per microsecond are watts. */
-	return min(mul_u64_u64_div_u64(uj, 1000, us), (u64)U32_MAX);
+	return min_t(u64, mul_u64_u64_div_u64(uj, 1000, us), U32_MAX);
 }
 
 static bool nib_sensors_wanted(struct nib_sensors *sensors)

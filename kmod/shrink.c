@@ -191,8 +191,9 @@ static void nib_shrinker_fini(struct drm_device *drm, void *shrinker)
 
 int nib_shrinker_init(struct nib_device *ndev)
 {
-	struct shrinker *shrinker = shrinker_alloc(0, KBUILD_MODNAME "-%s", dev_name(ndev->drm.dev));
+	struct shrinker *shrinker;
 
+	shrinker = shrinker_alloc(0, KBUILD_MODNAME "-%s", dev_name(ndev->drm.dev));
 	if (!shrinker)
 		return -ENOMEM;
 	shrinker->count_objects = nib_shrink_count;

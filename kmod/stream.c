@@ -82,7 +82,7 @@ static int nib_stream_upload(struct nib_stream *stream)
 	drm_dev_exit(cookie);
 	ret = nib_ipc_create(ndev, &stream->object, NIB_ADM_STREAM_CREATE,
 			     NIB_STREAM_ARGS(stream));
-	/* Once it is on the list it is written after every loss. What came before is ours to mend. */
+	/* Once on the list it is written after every loss. What came before is ours to mend. */
 	if (!ret && losses != READ_ONCE(ndev->losses) && drm_dev_enter(&ndev->drm, &cookie)) {
 		nib_stream_write(stream, ndev);
 		drm_dev_exit(cookie);

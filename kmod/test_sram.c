@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit: who gets SRAM and who gives way. SRAM here is a row of units, each free, taken for good, or
- * a burst part's; what the driver decides is compared with what a look at the row says.
+ * KUnit: who gets SRAM and who gives way. SRAM here is a row of units, each free, taken for good,
+ * or a burst part's; what the driver decides is compared with what a look at the row says.
  */
 #include <kunit/test.h>
 #include <linux/prandom.h>
@@ -260,4 +260,5 @@ static struct kunit_suite nib_sram_test_suite = {
 	.exit = nib_sram_test_exit,
 	.test_cases = nib_sram_test_cases,
 };
+
 kunit_test_suite(nib_sram_test_suite);

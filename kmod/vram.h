@@ -5,6 +5,7 @@
 #ifndef NIB_VRAM_H
 #define NIB_VRAM_H
 
+#include <linux/bits.h>
 #include <linux/gpu_buddy.h>
 #include <linux/mutex.h>
 
@@ -35,8 +36,8 @@ struct nib_vram_range {
 int nib_vram_init(struct nib_device *ndev);
 
 /* How HBM is wanted. */
-#define NIB_HBM_WINDOW		(1u << 0)	/* the CPU must see it */
-#define NIB_HBM_CONTIGUOUS	(1u << 1)
+#define NIB_HBM_WINDOW		BIT(0)	/* the CPU must see it */
+#define NIB_HBM_CONTIGUOUS	BIT(1)
 
 int nib_hbm_try_alloc(struct nib_device *ndev, u64 size, u32 how, struct list_head *blocks);
 void nib_hbm_free(struct nib_device *ndev, struct list_head *blocks);

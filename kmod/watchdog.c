@@ -4,9 +4,10 @@
  * still there, is its firmware alive, does what is on its engine get on? It also reads completions
  * and events whose interrupt was lost, and rings doorbells again that were not heard.
  *
- * What is counted is the lack of progress, never run time: a packet that passes safe points, a queue
- * that completes packets, gets on, however slowly. Nor is a queue blamed for what keeps others from
- * their turn: as long as a packet is on the engine without getting on, only its queue is.
+ * What is counted is the lack of progress, never run time: a packet that passes safe points, a
+ * queue that completes packets, gets on, however slowly. Nor is a queue blamed for what keeps
+ * others from their turn: as long as a packet is on the engine without getting on, only its queue
+ * is.
  */
 #include <linux/dma-fence.h>
 #include <linux/moduleparam.h>
@@ -23,8 +24,8 @@ MODULE_PARM_DESC(watchdog_ms, "Time without progress after which a job is stuck 
 #define NIB_WATCHDOG_TICK_MIN_MS	20u
 
 /*
- * A job at a closed semaphore waits for somebody else, and holds up nobody: it gets more periods than
- * one whose packet is on the engine.
+ * A job at a closed semaphore waits for somebody else, and holds up nobody: it gets more periods
+ * than one whose packet is on the engine.
  */
 #define NIB_WATCHDOG_BLOCKED_PERIODS	4u
 
