@@ -153,7 +153,8 @@ struct nib_dev_query {
  * @fw_version: version string of the firmware.
  * @engine_resets: of @reset_count, by kind.
  * @fw_reboots: of @reset_count, by kind.
- * @function_resets: of @reset_count, by kind. Each loses what was in HBM and SRAM.
+ * @function_resets: of @reset_count, by kind. Each loses what was in HBM and SRAM; whether a queue
+ *	has seen that, its NIB_QUEUE_STATE_LOST says first.
  * @wedged: 1 once recovery was given up.
  */
 struct nib_device_info {
