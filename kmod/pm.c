@@ -9,11 +9,13 @@
  *   where fences are signalled. One that waits for a fence of somebody else's keeps the device
  *   awake meanwhile;
  * - recovery, from the request until it is done;
+ * - devices that attach to a dma-buf;
  * - page faults on HBM. The mapping itself does not: it is taken away when the device goes to
  *   sleep, and the next access wakes it. A model's weights stay mapped for as long as its process
  *   lives, which must not cost power.
- * What only looks (watchdog, sensors, debugfs) leaves a sleeping device alone. What happens when
- * the machine sleeps is in sleep.c.
+ * What only looks (watchdog, sensors, debugfs) leaves a sleeping device alone. The shrinker may not
+ * wait: it takes nothing from a device that sleeps, but has it wake up. What happens when the
+ * machine sleeps is in sleep.c.
  */
 #include <linux/iopoll.h>
 #include <linux/mm.h>
@@ -68,6 +70,15 @@ bool nib_pm_get_if_awake(struct nib_device *ndev)
 	if (ret < 0)
 		pm_runtime_get_noresume(dev);
 	return ret != 0;
+}
+
+/* Has a sleeping device wake up soon, and stay awake for as long as after any use. Any context. */
+void nib_pm_wake(struct nib_device *ndev)
+{
+	struct device *dev = &ndev->pdev->dev;
+
+	pm_runtime_mark_last_busy(dev);
+	pm_request_resume(dev);
 }
 
 /* Any context. */

@@ -39,6 +39,7 @@ void nib_pm_disable(struct nib_device *ndev);
 int nib_pm_get(struct nib_device *ndev);
 void nib_pm_get_awake(struct nib_device *ndev);
 bool nib_pm_get_if_awake(struct nib_device *ndev);
+void nib_pm_wake(struct nib_device *ndev);
 void nib_pm_put(struct nib_device *ndev);
 void nib_pm_put_unused(struct nib_device *ndev);
 

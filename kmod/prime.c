@@ -26,6 +26,7 @@
 #include "gem.h"
 #include "hostmem.h"
 #include "pin.h"
+#include "pm.h"
 #include "prime.h"
 
 MODULE_IMPORT_NS("DMA_BUF");
@@ -60,10 +61,24 @@ static int nib_prime_end_cpu_access(struct dma_buf *dma_buf, enum dma_data_direc
 	return 0;
 }
 
-/* Others are going to map it: it must have pages, and keep them. Waits until it has. */
+/*
+ * Others are going to map it: it must have pages, and keep them. Waits until it has. Whoever calls
+ * may come from an ioctl of another driver, which does not hold our device awake.
+ */
 static int nib_prime_attach(struct dma_buf *dma_buf, struct dma_buf_attachment *attach)
 {
-	return nib_bo_pin_host(to_nib_bo(dma_buf->priv));
+	struct nib_bo *bo = to_nib_bo(dma_buf->priv);
+	struct nib_device *ndev = to_nib_device(bo->base.dev);
+	int ret;
+
+	if (drm_dev_is_unplugged(&ndev->drm))
+		return -ENODEV;
+	ret = nib_pm_get(ndev);
+	if (ret)
+		return ret;
+	ret = nib_bo_pin_host(bo);
+	nib_pm_put(ndev);
+	return ret;
 }
 
 static void nib_prime_detach(struct dma_buf *dma_buf, struct dma_buf_attachment *attach)

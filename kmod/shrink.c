@@ -20,6 +20,7 @@
 #include "hostmem.h"
 #include "move.h"
 #include "place.h"
+#include "pm.h"
 #include "residency.h"
 #include "shrink.h"
 #include "vm.h"
@@ -167,6 +168,19 @@ static unsigned long nib_shrink_count(struct shrinker *shrinker, struct shrink_c
 	return bytes >> PAGE_SHIFT ?: SHRINK_EMPTY;
 }
 
+/*
+ * Page tables change, and those of a device that sleeps are out of reach: they would go on showing
+ * pages that are somebody else's by the time it wakes. It wakes for the next scan. Paired with
+ * nib_pm_put_unused().
+ */
+static bool nib_shrink_begin(struct nib_device *ndev)
+{
+	if (!READ_ONCE(ndev->pm.sleeping) && nib_pm_get_if_awake(ndev))
+		return true;
+	nib_pm_wake(ndev);
+	return false;
+}
+
 static unsigned long nib_shrink_scan(struct shrinker *shrinker, struct shrink_control *sc)
 {
 	struct nib_device *ndev = to_nib_device_of(shrinker);
@@ -174,6 +188,8 @@ static unsigned long nib_shrink_scan(struct shrinker *shrinker, struct shrink_co
 	unsigned long pages = 0;
 	struct nib_bo *bo;
 
+	if (!nib_shrink_begin(ndev))
+		return SHRINK_STOP;
 	while (pages < sc->nr_to_scan) {
 		bo = nib_shrink_pick(ndev, turn);
 		if (!bo)
@@ -181,6 +197,7 @@ static unsigned long nib_shrink_scan(struct shrinker *shrinker, struct shrink_co
 		pages += nib_shrink_bo(bo);
 		drm_gem_object_put(&bo->base);
 	}
+	nib_pm_put_unused(ndev);
 	return pages ?: SHRINK_STOP;
 }
 
