@@ -62,7 +62,13 @@ static void climb(const struct rung *rung)
 	EXPECT(fence_end(guilty.fd, fence[0]), -EIO);
 	EXPECT(fence_end(guilty.fd, fence[1]), -ECANCELED);
 	printf("%s: fence after %.0f ms\n", rung->name, (double)(now_ns() - begin) * 1e-6);
-	state = queue_state(guilty.fd, guilty.queue);
+	/* Fences come as soon as the device has reported; the count, once the reset has helped. */
+	for (uint32_t i = 0; i < 500; i++) {
+		state = queue_state(guilty.fd, guilty.queue);
+		if (state.resets == resets)
+			break;
+		usleep(10000);
+	}
 	EQUAL(state.state, NIB_QUEUE_STATE_GUILTY | NIB_QUEUE_STATE_BANNED |
 			   (rung->function ? NIB_QUEUE_STATE_LOST : 0));
 	EQUAL(state.resets, resets);
