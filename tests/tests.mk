@@ -17,7 +17,7 @@ $(BUILD)/tests/unit/%.o $(BUILD)/tests/bench/%.o $(BUILD)/tests/fuzz/%.o: \
 $(BUILD)/tests/test_%: $(BUILD)/tests/unit/test_%.o $(TEST_HELPERS) $(TEST_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(TEST_LIBS) $(ALL_LIBS) $(shell $(PKG_CONFIG) --libs check) -lm -lpthread
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(ALL_LIBS) $(shell $(PKG_CONFIG) --libs check) -lm -lpthread
 
 # Core dumps are read and replayed by samples/replay.
 DUMP_TESTS := dump_format dump_replay
@@ -43,7 +43,7 @@ $(BUILD)/tests/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/standalo
 		$(TEST_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) $(FUZZ_LDFLAGS) -o $@ $(filter %.o,$^) $(TEST_LIBS) $(ALL_LIBS) $(shell $(PKG_CONFIG) --libs check) \
+	$(Q)$(CC) $(LDFLAGS) $(FUZZ_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(ALL_LIBS) $(shell $(PKG_CONFIG) --libs check) \
 		-lm -lpthread
 
 # Writes the seeds of the fuzzers; see tests/fuzz/seeds.
