@@ -186,7 +186,7 @@ int main(void)
 	setenv("TERMINFO", TERMINFO, 1);
 	check_terminal(24, 80, "C", "COMMAND");
 	check_terminal(60, 200, "C.UTF-8", "test_accel_top");
-	check_terminal(5, 20, "C", "accel0");
+	check_terminal(5, 20, "C", "accel");
 	check_terminal(1, 1, "C", "q");
 	return 0;
 }
