@@ -27,9 +27,11 @@ static UNUSED bool dump_find(char *path, size_t size)
 	bool found = false;
 
 	while (dir && !found && (entry = readdir(dir))) {
-		found = !strncmp(entry->d_name, "devcd", 5);
-		if (found)
-			snprintf(path, size, "%s/%s/data", DUMPS_CLASS, entry->d_name);
+		if (strncmp(entry->d_name, "devcd", 5))
+			continue;
+		snprintf(path, size, "%s/%s/data", DUMPS_CLASS, entry->d_name);
+		/* The file comes a moment after the directory. */
+		found = !access(path, F_OK);
 	}
 	if (dir)
 		closedir(dir);
