@@ -5,6 +5,7 @@
  */
 #include <jansson.h>
 #include <stdlib.h>
+#include "accel_stream.h"
 #include "cost.h"
 #include "program.h"
 
@@ -31,24 +32,9 @@ static void say(const struct writer *w, const char *fmt, ...)
 
 static const char *packet_op(uint64_t word)
 {
-	switch (word & 0xffff) {
-	case NIB_OP_GATHER:
-		return "GATHER";
-	case NIB_OP_QUANT:
-		return "QUANT";
-	case NIB_OP_GEMM:
-		return "GEMM";
-	case NIB_OP_KV_APPEND:
-		return "KV_APPEND";
-	case NIB_OP_ATTENTION:
-		return "ATTENTION";
-	case NIB_OP_VEC:
-		return "VEC";
-	case NIB_OP_SAMPLE:
-		return "SAMPLE";
-	default:
-		return "?";
-	}
+	const char *name = accel_op_name(word & 0xffff);
+
+	return name ? name : "?";
 }
 
 static const char *bound_name(enum ac_bound bound)

@@ -16,7 +16,6 @@
 #define GROUP_MACS_SCALAR (1ull << 24)
 /* From this size on, threads share a group. */
 #define PARALLEL_MACS (1ull << 17)
-#define PARTS_PER_THREAD 4u
 /* Rows of a packet that room is made for when the first of them comes. */
 #define MAX_AHEAD 4096u
 
@@ -254,22 +253,21 @@ static void attention_part(void *arg, unsigned int part, unsigned int thread)
 static void attention_run(struct nib_access *a, const struct context *c,
 			  const struct nib_attention_job *job)
 {
-	uint64_t threads = nib_pool_threads(a->hw->pool), pass, parts;
+	uint32_t pass, parts;
 	struct attention_parts g = {
 		.kernels = a->hw->kernels, .job = *job, .scratch = c->scratch,
 		.scratch_floats = nib_attention_scratch(job->head_dim),
 		.row_parts = 1, .kv_parts = 1,
 	};
 
-	if (threads > 1 && group_macs(&c->p, job->last - job->first + 1, job->rows) >= PARALLEL_MACS) {
+	if (nib_pool_threads(a->hw->pool) > 1 &&
+	    group_macs(&c->p, job->last - job->first + 1, job->rows) >= PARALLEL_MACS) {
 		/* Rows that a kernel takes in one pass over the context. */
 		pass = NIB_ATTN_QUERIES / (job->n_heads / job->n_kv_heads);
 		pass = pass ? pass : 1;
-		parts = threads * PARTS_PER_THREAD;
-		g.row_parts = (uint32_t)((job->rows + pass - 1) / pass);
-		g.row_parts = g.row_parts < parts ? g.row_parts : (uint32_t)parts;
-		parts = (parts + g.row_parts - 1) / g.row_parts;
-		g.kv_parts = parts < job->n_kv_heads ? (uint32_t)parts : job->n_kv_heads;
+		g.row_parts = nib_pool_parts(a->hw->pool, (job->rows + pass - 1) / pass);
+		parts = nib_pool_parts(a->hw->pool, (uint64_t)g.row_parts * job->n_kv_heads);
+		g.kv_parts = (parts + g.row_parts - 1) / g.row_parts;
 	}
 	nib_pool_run(a->hw->pool, g.row_parts * g.kv_parts, attention_part, &g);
 }

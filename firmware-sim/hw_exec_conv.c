@@ -7,7 +7,6 @@
 #include "hw_access.h"
 
 #define PARALLEL_MACS (1ull << 16)
-#define PARTS_PER_THREAD 4u
 
 /* --- All channels --- */
 
@@ -139,12 +138,11 @@ static void depthwise_part(void *arg, unsigned int part, unsigned int thread)
 static void depthwise_run(struct nib_access *a, const struct nib_depthwise_job *job)
 {
 	struct depthwise_parts d = { .kernels = a->hw->kernels, .job = *job, .parts = 1 };
-	uint64_t taps = (uint64_t)job->kernel_h * job->kernel_w, macs, most;
+	uint64_t taps = (uint64_t)job->kernel_h * job->kernel_w, macs;
 
 	macs = taps * job->count * job->channels;
-	most = nib_pool_threads(a->hw->pool) * PARTS_PER_THREAD;
 	if (macs >= PARALLEL_MACS)
-		d.parts = (unsigned int)(job->count < most ? job->count : most);
+		d.parts = nib_pool_parts(a->hw->pool, job->count);
 	nib_pool_run(a->hw->pool, d.parts, depthwise_part, &d);
 	nib_cost_vector(&a->hw->chip, a->cost, macs, 0);
 }

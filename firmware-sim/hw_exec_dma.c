@@ -221,7 +221,6 @@ bool nib_exec_gather(struct nib_access *a, const __u64 *w)
 /* Elements between safe points, a few milliseconds; from how many on threads share them. */
 #define BLOCK_ELEMENTS (1ull << 21)
 #define PARALLEL_ELEMENTS (1ull << 14)
-#define PARTS_PER_THREAD 4u
 
 static bool encode_row(struct nib_access *a, uint64_t src, uint64_t dst, uint32_t width,
 		       uint32_t fmt, uint32_t rule)
@@ -269,7 +268,6 @@ static void quant_part(void *arg, unsigned int part, unsigned int thread)
 static bool quant_block(struct nib_access *a, const struct nib_pkt_quant *p, uint64_t row,
 			uint64_t rows)
 {
-	uint64_t threads = nib_pool_threads(a->hw->pool), parts = threads * PARTS_PER_THREAD;
 	struct quant_parts q = { .kernels = a->hw->kernels, .p = *p, .rows = rows };
 
 	if (!nib_rows_map(a, nib_add_sat(p->src, row * p->src_pitch), p->src_pitch,
@@ -277,8 +275,7 @@ static bool quant_block(struct nib_access *a, const struct nib_pkt_quant *p, uin
 	    !nib_rows_map(a, nib_add_sat(p->dst, row * p->dst_pitch), p->dst_pitch,
 			  nib_row_bytes(p->fmt, p->width), rows, NIB_WRITE, &q.dst))
 		return false;
-	q.parts = rows * p->width < PARALLEL_ELEMENTS ? 1 :
-		  (unsigned int)(rows < parts ? rows : parts);
+	q.parts = rows * p->width < PARALLEL_ELEMENTS ? 1 : nib_pool_parts(a->hw->pool, rows);
 	nib_pool_run(a->hw->pool, q.parts, quant_part, &q);
 	nib_cost_vector(&a->hw->chip, a->cost, rows * p->width * ENCODE_OPS, 0);
 	return nib_rows_commit(a, &q.dst);

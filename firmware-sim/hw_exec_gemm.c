@@ -17,7 +17,6 @@
 #define SCATTERED_PANELS 1u
 /* From this size on, threads share a block. */
 #define PARALLEL_MACS (1ull << 18)
-#define PARTS_PER_THREAD 4u
 
 /* Memory for rows of A that are put together first. */
 #define PATCH_BYTES (4ull << 20)
@@ -134,8 +133,7 @@ static void gemm_part(void *arg, unsigned int part, unsigned int thread)
 }
 
 /*
- * Several parts a thread, so that a thread that was held up leaves work to the others. Many rows
- * are cut into as many as kernels take at a time, which converts each activation once; a few rows
+ * Many rows are cut into as many as kernels take at a time, which converts each activation once; a few rows
  * stay together, so that weights are read once.
  */
 static void gemm_run(struct nib_access *a, const struct gemm *g, const struct nib_gemm_job *job,
@@ -145,14 +143,14 @@ static void gemm_run(struct nib_access *a, const struct gemm *g, const struct ni
 		.hw = a->hw, .job = *job, .panels = panels, .panel = g->panel,
 		.out_size = g->out_size, .parts = 1,
 	};
-	uint64_t threads = nib_pool_threads(a->hw->pool), most = threads * PARTS_PER_THREAD;
+	uint64_t threads = nib_pool_threads(a->hw->pool);
 	uint64_t blocks = (job->rows + NIB_GEMM_ROWS - 1) / NIB_GEMM_ROWS;
 
 	if (blocks >= threads && blocks > 1) {
 		parts.by_rows = true;
 		parts.parts = (unsigned int)((blocks + threads - 1) / threads * threads);
 	} else if ((uint64_t)job->rows * job->n * job->k >= PARALLEL_MACS)
-		parts.parts = (unsigned int)(panels < most ? panels : most);
+		parts.parts = nib_pool_parts(a->hw->pool, panels);
 	nib_pool_run(a->hw->pool, parts.parts, gemm_part, &parts);
 }
 

@@ -10,7 +10,6 @@
 #define BLOCK_MACS (1ull << 22)
 #define BLOCK_MACS_SCALAR (1ull << 20)
 #define PARALLEL_MACS (1ull << 14)
-#define PARTS_PER_THREAD 4u
 
 struct scan_parts {
 	const struct nib_kernels *kernels;
@@ -34,10 +33,9 @@ static void scan_run(struct nib_access *a, const struct nib_scan_job *job)
 {
 	uint64_t macs = (uint64_t)job->rows * job->channels * job->states;
 	struct scan_parts s = { .kernels = a->hw->kernels, .job = *job, .parts = 1 };
-	uint64_t most = nib_pool_threads(a->hw->pool) * PARTS_PER_THREAD;
 
 	if (macs >= PARALLEL_MACS)
-		s.parts = (unsigned int)(job->channels < most ? job->channels : most);
+		s.parts = nib_pool_parts(a->hw->pool, job->channels);
 	nib_pool_run(a->hw->pool, s.parts, scan_part, &s);
 	/* Per state: step and dot product, and the decay's exponential unless heads share it. */
 	nib_cost_vector(&a->hw->chip, a->cost, nib_mul_sat(macs, 3),

@@ -15,6 +15,7 @@
 #include "pool.h"
 
 #define MAX_THREADS	256u
+#define PARTS_PER_THREAD 4u
 /* How long to look for more work before sleeping: longer than a wake-up takes. */
 #define LINGER_NS	30000u
 
@@ -198,6 +199,13 @@ void nib_pool_trace(struct nib_pool *pool,
 unsigned int nib_pool_threads(const struct nib_pool *pool)
 {
 	return pool ? pool->threads : 1;
+}
+
+unsigned int nib_pool_parts(const struct nib_pool *pool, uint64_t n)
+{
+	uint64_t most = nib_pool_threads(pool) * PARTS_PER_THREAD;
+
+	return (unsigned int)(n < most ? n : most);
 }
 
 void nib_pool_run(struct nib_pool *pool, unsigned int parts,

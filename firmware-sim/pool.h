@@ -31,6 +31,12 @@ void nib_pool_trace(struct nib_pool *pool,
 /* How many threads work at once. */
 unsigned int nib_pool_threads(const struct nib_pool *pool);
 
+/*
+ * How many parts to cut @n independent pieces of work into: several a thread, so that one that was
+ * held up leaves work to the others.
+ */
+unsigned int nib_pool_parts(const struct nib_pool *pool, uint64_t n);
+
 /* Calls @work once for each part 0..@parts - 1, on any thread, and returns when all are done. */
 void nib_pool_run(struct nib_pool *pool, unsigned int parts,
 		  void (*work)(void *arg, unsigned int part, unsigned int thread), void *arg);

@@ -393,7 +393,8 @@ static int nib_submit_try_runs(struct nib_submit_ctx *ctx, struct nib_device *nd
 	struct drm_exec exec;
 	int ret;
 
-	drm_exec_init(&exec, DRM_EXEC_INTERRUPTIBLE_WAIT | DRM_EXEC_IGNORE_DUPLICATES, 0);
+	/* Room for the VMs, which is all that there is to lock unless something has moved. */
+	drm_exec_init(&exec, DRM_EXEC_INTERRUPTIBLE_WAIT | DRM_EXEC_IGNORE_DUPLICATES, ctx->count);
 	drm_exec_until_all_locked(&exec) {
 		ret = nib_submit_validate(ctx, &exec, turn);
 		drm_exec_retry_on_contention(&exec);

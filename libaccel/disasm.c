@@ -287,10 +287,26 @@ static int put_vec(struct text *text, const uint64_t *w, uint32_t words)
 	return 0;
 }
 
+static const struct op *find_op(uint32_t code)
+{
+	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
+		if (ops[i].op == code)
+			return &ops[i];
+	return NULL;
+}
+
+ACCEL_API const char *accel_op_name(uint32_t op)
+{
+	const struct op *found = find_op(op);
+
+	return found ? found->name : NULL;
+}
+
 ACCEL_API int accel_disassemble(const uint64_t *w, uint32_t avail, char *buf, size_t size)
 {
 	struct text text = { buf, size };
-	uint32_t words, least, args, i;
+	uint32_t words, least, args;
+	const struct op *op;
 
 	if (size)
 		buf[0] = 0;
@@ -300,14 +316,12 @@ ACCEL_API int accel_disassemble(const uint64_t *w, uint32_t avail, char *buf, si
 	least = nib_op_words(w[0] & 0xffff, &args);
 	if (!least || words < least || words > avail || words > NIB_MAX_PKT_WORDS)
 		return -EINVAL;
-	for (i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
-		if (ops[i].op != (w[0] & 0xffff))
-			continue;
-		put(&text, "%s", ops[i].name);
-		put_fields(&text, &ops[i], w);
-		if (ops[i].op == NIB_OP_VEC && put_vec(&text, w, words))
-			return -EINVAL;
-		return ops[i].op != NIB_OP_VEC && words != least ? -EINVAL : (int)words;
-	}
-	return -EINVAL;
+	op = find_op(w[0] & 0xffff);
+	if (!op)
+		return -EINVAL;
+	put(&text, "%s", op->name);
+	put_fields(&text, op, w);
+	if (op->op == NIB_OP_VEC)
+		return put_vec(&text, w, words) ? -EINVAL : (int)words;
+	return words == least ? (int)words : -EINVAL;
 }

@@ -72,6 +72,9 @@ void accel_vec_insn_f(struct accel_vec *vec, enum nib_vec_op op, unsigned int ds
 /* Pack and append; set vec->pkt.d0 and d1 (or make them arguments by accel_arg()) before. */
 int accel_builder_add_vec(struct accel_builder *builder, const struct accel_vec *vec);
 
+/* Name of an enum nib_op as nib_isa.h has it, without prefix; NULL if there is no such packet. */
+const char *accel_op_name(uint32_t op);
+
 /**
  * accel_disassemble - one packet as text, without newline.
  * @w: its words; @avail of them.

@@ -5,9 +5,9 @@
  * power and energy as counters. Both times start at 0, so that one picture shows where either goes.
  */
 #include <accel_llm.h>
+#include <accel_stream.h>
 #include <errno.h>
 #include <getopt.h>
-#include <nib_isa.h>
 #include <nib_program.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -54,30 +54,6 @@ struct tracer {
 static const char *const engine_names[ACCEL_TRACE_ENGINES] = {
 	"tensor units", "vector unit", "HBM", "SRAM", "host memory",
 };
-
-static const char *op_name(uint32_t op)
-{
-	switch (op) {
-	case NIB_OP_END: return "END";
-	case NIB_OP_NOP: return "NOP";
-	case NIB_OP_TIMESTAMP: return "TIMESTAMP";
-	case NIB_OP_SEM: return "SEM";
-	case NIB_OP_COPY: return "COPY";
-	case NIB_OP_FILL: return "FILL";
-	case NIB_OP_GATHER: return "GATHER";
-	case NIB_OP_KV_APPEND: return "KV_APPEND";
-	case NIB_OP_QUANT: return "QUANT";
-	case NIB_OP_GEMM: return "GEMM";
-	case NIB_OP_GEMM_GROUPED: return "GEMM_GROUPED";
-	case NIB_OP_CONV: return "CONV";
-	case NIB_OP_CONV_DEPTHWISE: return "CONV_DEPTHWISE";
-	case NIB_OP_ATTENTION: return "ATTENTION";
-	case NIB_OP_VEC: return "VEC";
-	case NIB_OP_SAMPLE: return "SAMPLE";
-	case NIB_OP_SCAN: return "SCAN";
-	default: return "packet";
-	}
-}
 
 /* --- What the device reports --- */
 
@@ -150,7 +126,10 @@ static void write_modelled(struct tracer *t, const struct accel_trace_event *e, 
 static void on_event(void *user, const struct accel_trace_event *e)
 {
 	struct tracer *t = user;
-	const char *name = op_name(e->op);
+	const char *name = accel_op_name(e->op);
+
+	if (!name)
+		name = "packet";
 
 	pthread_mutex_lock(&t->lock);
 	if (t->on && e->kind == ACCEL_TRACE_PACKET && e->time_ps) {
