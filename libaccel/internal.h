@@ -241,6 +241,13 @@ struct nib_stream_info;
 uint32_t accel_stream_check(const uint64_t *words, uint32_t bytes, struct nib_stream_info *info);
 void accel_stream_put(struct accel_stream *stream);
 
+/*
+ * program.c: copy part of a section; the pages of a mapped file leave the process meanwhile. With
+ * @program NULL it is memory of the caller's.
+ */
+void accel_program_copy(const struct accel_program *program, void *to, const void *from,
+			uint64_t bytes);
+
 /* queue.c */
 /* Retire what has ended, hand over what is ready, until nothing changes. */
 void accel_device_progress(struct accel_device *device);

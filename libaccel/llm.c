@@ -55,7 +55,7 @@ static int load_weights(struct accel_llm *llm, const struct accel_program *progr
 	if (!ret)
 		ret = accel_buffer_map(llm->weights, &map);
 	if (!ret) {
-		memcpy(map, data, bytes);
+		accel_program_copy(program, map, data, bytes);
 		return 0;
 	}
 	if (ret != -ENOSPC && ret != -EACCES)
@@ -65,7 +65,7 @@ static int load_weights(struct accel_llm *llm, const struct accel_program *progr
 	llm->weights = NULL;
 	ret = accel_buffer_create(llm->device, ACCEL_MEMORY_HBM, bytes, ACCEL_BUFFER_NO_MAP,
 				  &llm->weights);
-	return ret ? ret : llm_upload(llm->weights, data, bytes);
+	return ret ? ret : llm_upload(llm->weights, program, data, bytes);
 }
 
 static int load_stream(struct accel_llm *llm, const struct accel_program *program)

@@ -84,7 +84,8 @@ int llm_logits_reserve(struct accel_llm *llm, struct llm_logits *logits, enum ac
 void llm_usage_open(struct accel_llm *llm);
 void llm_usage_close(struct accel_llm *llm);
 void llm_usage_add(struct accel_llm *llm, uint32_t tokens);
-/* upload.c: fill a buffer that the CPU cannot map. Returns 0 or -errno. */
-int llm_upload(struct accel_buffer *buffer, const void *data, uint64_t bytes);
+/* upload.c: fill a buffer that the CPU cannot map from a section. Returns 0 or -errno. */
+int llm_upload(struct accel_buffer *buffer, const struct accel_program *program, const void *data,
+	       uint64_t bytes);
 
 #endif

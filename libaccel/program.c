@@ -23,6 +23,8 @@ struct accel_program {
 	struct nib_stream_info streams[NIB_PROGRAM_MAX_SECTIONS];	/* of STREAM sections */
 };
 
+#define COPY_PIECE	(1ull << 20)
+
 #define LLU(x) ((unsigned long long)(x))
 
 static const char *section_name(uint32_t type)
@@ -413,6 +415,26 @@ ACCEL_API void accel_program_close(struct accel_program *program)
 	if (program->mapped)
 		munmap((void *)(uintptr_t)program->data, program->bytes);
 	free(program);
+}
+
+/*
+ * In pieces, each given back once it is copied, so that a model is not resident twice. The range is
+ * rounded outwards: what else lies in its first and last page is read from the file again.
+ */
+void accel_program_copy(const struct accel_program *program, void *to, const void *from,
+			uint64_t bytes)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), n;
+
+	for (uint64_t at = 0; at < bytes; at += n) {
+		uintptr_t piece = (uintptr_t)from + at, first = piece & ~(page - 1);
+
+		n = bytes - at < COPY_PIECE ? bytes - at : COPY_PIECE;
+		memcpy((uint8_t *)to + at, (const void *)piece, n);
+		if (program && program->mapped)
+			madvise((void *)first, (piece + n - first + page - 1) & ~(page - 1),
+				MADV_DONTNEED);
+	}
 }
 
 ACCEL_API const struct nib_program_header *accel_program_header(const struct accel_program *program)

@@ -85,7 +85,8 @@ static int copy_piece(struct upload *u, uint64_t point, uint64_t half, uint64_t 
 	return accel_queue_submit(u->queue, &job, 1);
 }
 
-int llm_upload(struct accel_buffer *buffer, const void *data, uint64_t bytes)
+int llm_upload(struct accel_buffer *buffer, const struct accel_program *program, const void *data,
+	       uint64_t bytes)
 {
 	struct upload u = { .device = buffer->device };
 	uint64_t point = 0;
@@ -100,7 +101,7 @@ int llm_upload(struct accel_buffer *buffer, const void *data, uint64_t bytes)
 			ret = accel_timeline_wait(u.timeline, point - 1, UINT64_MAX);
 		if (ret)
 			break;
-		memcpy(u.map + half, (const uint8_t *)data + at, n);
+		accel_program_copy(program, u.map + half, (const uint8_t *)data + at, n);
 		ret = copy_piece(&u, ++point, half, accel_buffer_address(buffer) + at, n);
 	}
 	if (!ret && point)

@@ -12,7 +12,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "accel.h"
+#include "internal.h"
+#include "nib_isa.h"
 #include "nib_isa.h"
 #include "program_file.h"
 
@@ -103,6 +104,68 @@ START_TEST(test_reads_files)
 	ck_assert_int_eq(accel_program_open("/tmp", &program), -EINVAL);
 	ck_assert_int_eq(accel_program_open_memory(file + 4, FILE_BYTES - 4, &program), -EINVAL);
 	ck_assert_int_eq(accel_program_open_memory(NULL, 0, &program), -EINVAL);
+}
+END_TEST
+
+/* What of files is in this process's memory, be they on disk or in memory themselves. */
+static long resident_file_kib(void)
+{
+	FILE *status = fopen("/proc/self/status", "r");
+	char line[128];
+	long of_disk = -1, of_memory = 0;
+
+	ck_assert(status);
+	while (fgets(line, sizeof(line), status)) {
+		sscanf(line, "RssFile: %ld kB", &of_disk);
+		sscanf(line, "RssShmem: %ld kB", &of_memory);
+	}
+	fclose(status);
+	ck_assert_int_ge(of_disk, 0);
+	return of_disk + of_memory;
+}
+
+/* Weights that were copied to a device are not in memory a second time. */
+START_TEST(test_lets_go_of_what_was_copied)
+{
+	const size_t bytes = 64u << 20, piece = (3u << 20) + 100;
+	char path[] = "/tmp/test_accel_program.XXXXXX";
+	struct nib_program_section *weights = program_file_section(file, FILE_WEIGHTS);
+	struct accel_program *program;
+	uint8_t *copy = malloc(piece);
+	int fd = mkstemp(path);
+	const uint8_t *data;
+	size_t got;
+	long before;
+
+	ck_assert(fd >= 0 && copy);
+	weights->offset = FILE_BYTES;
+	weights->bytes = bytes;
+	((struct nib_program_model *)(void *)(file + program_file_section(file, FILE_MODEL)->offset))
+		->weights_bytes = bytes;
+	((struct nib_program_header *)(void *)file)->file_bytes = FILE_BYTES + bytes;
+	program_file_rehash(file, FILE_BYTES);
+	ck_assert_int_eq(write(fd, file, FILE_BYTES), FILE_BYTES);
+	ck_assert_int_eq(ftruncate(fd, FILE_BYTES + bytes), 0);
+	for (size_t at = 0; at < bytes; at += 4096)
+		ck_assert_int_eq(pwrite(fd, &at, sizeof(at), FILE_BYTES + at), sizeof(at));
+	ck_assert_msg(!accel_program_open(path, &program), "%s", accel_last_error(NULL));
+	data = accel_program_section(program, NIB_SECTION_WEIGHTS, 0, &got);
+	ck_assert_uint_eq(got, bytes);
+	before = resident_file_kib();
+	for (size_t at = 0, n; at < bytes; at += n) {
+		n = bytes - at < piece ? bytes - at : piece;
+		accel_program_copy(program, copy, data + at, n);
+		ck_assert_int_le(resident_file_kib() - before, 4 << 10);
+		/* The first place in it that has its own offset. */
+		got = (at + 4095) & ~(size_t)4095;
+		if (got + sizeof(got) <= at + n)
+			ck_assert_mem_eq(copy + (got - at), &got, sizeof(got));
+	}
+	ck_assert_mem_eq(data + 8192, &(size_t){ 8192 }, sizeof(size_t));
+	accel_program_close(program);
+	free(copy);
+	close(fd);
+	unlink(path);
 }
 END_TEST
 
@@ -328,6 +391,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_test(tc, test_reads_what_was_written);
 	tcase_add_test(tc, test_reads_files);
+	tcase_add_test(tc, test_lets_go_of_what_was_copied);
 	tcase_add_test(tc, test_reads_streams_alone);
 	tcase_add_test(tc, test_reads_the_future);
 	tcase_add_test(tc, test_refuses_every_shorter_file);

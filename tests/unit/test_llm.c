@@ -583,7 +583,7 @@ START_TEST(what_cannot_be_mapped_is_uploaded)
 			data[j] = rng >> 24;
 		}
 		ck_assert(!accel_buffer_create(device, ACCEL_MEMORY_HBM, sizes[i], 0, &buffer));
-		ck_assert_int_eq(llm_upload(buffer, data, sizes[i]), 0);
+		ck_assert_int_eq(llm_upload(buffer, NULL, data, sizes[i]), 0);
 		ck_assert_int_eq(accel_buffer_map(buffer, &map), 0);
 		ck_assert_mem_eq(map, data, sizes[i]);
 		accel_buffer_destroy(buffer);
