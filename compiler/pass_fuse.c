@@ -167,6 +167,26 @@ static void fuse_residual(struct accel_compile *c)
 	}
 }
 
+/*
+ * silu(x) * y: over x, where both end there. They are the widest values that a model has: a third
+ * of that width would decide how much scratch it takes.
+ */
+static void place_gated(struct accel_compile *c)
+{
+	int i;
+
+	for (i = 0; i < c->n_nodes; i++) {
+		struct ac_node *node = &c->nodes[i];
+
+		if (node->dead || node->op != AC_OP_GATED || c->values[node->out].base >= 0 ||
+		    c->values[node->out].fmt != c->values[node->in[0]].fmt ||
+		    read_after(c, i, node->in[0]))
+			continue;
+		c->values[node->out].base = node->in[0];
+		c->values[node->out].col = 0;
+	}
+}
+
 /* Vector programs store BF16 as well as FP32; rows of whole tiles need no padding. */
 static void fuse_bf16(struct accel_compile *c)
 {
@@ -198,5 +218,6 @@ int ac_pass_fuse(struct accel_compile *c)
 		return err;
 	fuse_residual(c);
 	fuse_bf16(c);
+	place_gated(c);
 	return 0;
 }
