@@ -284,10 +284,12 @@ static int nib_bind_run(struct nib_bind *bind)
 
 	if (ret)
 		return ret;
-	if (!drm_dev_enter(&ndev->drm, &cookie))
-		return -ENODEV;
 	/* Page tables are out of reach while the machine sleeps. */
 	nib_gate_enter(&ndev->gate);
+	if (!drm_dev_enter(&ndev->drm, &cookie)) {
+		nib_gate_leave(&ndev->gate);
+		return -ENODEV;
+	}
 	mutex_lock(&ndev->pt_lock);
 	if (bind->op == NIB_VM_BIND_OP_MAP)
 		ret = nib_bind_map(bind);
@@ -295,8 +297,8 @@ static int nib_bind_run(struct nib_bind *bind)
 		ret = nib_bind_unmap(bind);
 	nib_mmu_flush(&bind->vm->mmu);
 	mutex_unlock(&ndev->pt_lock);
-	nib_gate_leave(&ndev->gate);
 	drm_dev_exit(cookie);
+	nib_gate_leave(&ndev->gate);
 	return ret;
 }
 

@@ -41,7 +41,7 @@
  * @lock: makes a batch one step. Protects what follows.
  * @next_slot: counts slots given out.
  * @slots: last run that used a slot, or NULL. Holds a reference.
- * @last_move: last run of a batch that may leave memory to others, or NULL. Holds a reference.
+ * @last_move: last run after which memory may be others', or NULL. Holds a reference.
  */
 struct nib_dma {
 	struct nib_vm *vm;
@@ -600,16 +600,7 @@ static bool nib_dma_clear_suits_cpu(struct nib_device *ndev, const struct nib_bo
 	return idle;
 }
 
-/**
- * nib_dma_clear - zero a new buffer in HBM or SRAM. Called between drm_dev_enter() and
- * drm_dev_exit().
- * @ndev: device.
- * @bo: buffer whose memory nobody else uses.
- *
- * Returns the fence to wait for with nib_dma_clear_wait(), NULL if it is done, or an ERR_PTR:
- * -ENOMEM.
- */
-struct dma_fence *nib_dma_clear(struct nib_device *ndev, const struct nib_bo *bo)
+static struct dma_fence *nib_dma_do_clear(struct nib_device *ndev, const struct nib_bo *bo)
 {
 	const struct nib_place *place = bo->place;
 	u32 seg;
@@ -625,27 +616,69 @@ struct dma_fence *nib_dma_clear(struct nib_device *ndev, const struct nib_bo *bo
 }
 
 /**
- * nib_dma_clear_wait - wait until a buffer is zeroed. Between drm_dev_enter() and drm_dev_exit().
+ * nib_dma_clear - zero a new buffer in HBM or SRAM.
  * @ndev: device.
- * @fence: what nib_dma_clear() returned; NULL is fine. Takes over the reference.
+ * @bo: buffer whose memory nobody else uses.
  *
- * Not under a reservation. Returns 0, -ENODEV or -EIO.
+ * Returns the fence to wait for with nib_dma_clear_wait(), NULL if it is done, or an ERR_PTR:
+ * -ENOMEM or -ENODEV.
+ */
+struct dma_fence *nib_dma_clear(struct nib_device *ndev, const struct nib_bo *bo)
+{
+	struct dma_fence *fence;
+	int cookie;
+
+	if (!drm_dev_enter(&ndev->drm, &cookie))
+		return ERR_PTR(-ENODEV);
+	fence = nib_dma_do_clear(ndev, bo);
+	drm_dev_exit(cookie);
+	return fence;
+}
+
+/*
+ * Nobody waits for a buffer to be zeroed any more: its memory goes to others meanwhile, as after a
+ * move. Whoever writes it with the CPU waits for that then.
+ */
+static void nib_dma_leave_clear(struct nib_device *ndev, struct dma_fence *fence)
+{
+	struct nib_dma *dma;
+	int cookie;
+
+	/* Without a driver the device writes nothing more. */
+	if (!drm_dev_enter(&ndev->drm, &cookie))
+		return;
+	dma = ndev->dma;
+	mutex_lock(&dma->lock);
+	if (!dma->last_move || dma_fence_is_later(fence, dma->last_move)) {
+		dma_fence_put(dma->last_move);
+		dma->last_move = dma_fence_get(fence);
+	}
+	mutex_unlock(&dma->lock);
+	drm_dev_exit(cookie);
+}
+
+/**
+ * nib_dma_clear_wait - wait until a buffer is zeroed.
+ * @ndev: device.
+ * @fence: what nib_dma_clear() returned, also if that is an error. Takes over the reference.
+ *
+ * With nothing held: it takes as long as the device does. Returns 0, -ERESTARTSYS with the memory
+ * good for nothing but to be freed, -ENODEV, -EIO, or the error.
  */
 int nib_dma_clear_wait(struct nib_device *ndev, struct dma_fence *fence)
 {
 	int ret;
 
-	if (!fence)
-		return 0;
-	/*
-	 * Not interruptible, since the device must be done before the memory goes anywhere; bounded
-	 * by the watchdog. Runs of a queue end in order, and one that fails takes those behind it
-	 * along.
-	 */
-	dma_fence_wait(fence, false);
-	ret = fence->error;
+	if (IS_ERR_OR_NULL(fence))
+		return PTR_ERR_OR_ZERO(fence);
+	/* Runs of a queue end in order, and one that fails takes those behind it along. */
+	ret = dma_fence_wait(fence, true);
+	if (ret)
+		nib_dma_leave_clear(ndev, fence);
+	else
+		ret = fence->error;
 	dma_fence_put(fence);
-	if (!ret || ret == -ENODEV)
+	if (!ret || ret == -ERESTARTSYS || ret == -ENODEV)
 		return ret;
 	/* No client can make this fail, and nothing can be made without it. */
 	nib_device_lose(ndev, -EIO, "it does not clear memory");

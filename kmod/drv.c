@@ -211,8 +211,6 @@ static void nib_query_memory(struct nib_device *ndev, struct drm_file *drm_file,
 	struct nib_client_memory memory;
 	struct nib_sample sample = {};
 
-	/* What its user has let go of counts as free. */
-	nib_device_flush_cleanup(ndev);
 	nib_gem_client_memory(drm_file, &memory);
 	nib_sensors_read(ndev, &sample);
 	*info = (struct nib_memory_info){
@@ -258,8 +256,12 @@ static int nib_ioctl_dev_query(struct drm_device *drm, void *data, struct drm_fi
 	args->size = nib_query_sizes[array_index_nospec(args->type, ARRAY_SIZE(nib_query_sizes))];
 	if (!args->pointer)
 		return 0;
-	if (args->type == NIB_QUERY_MEMORY && nib_device_lost(ndev))
-		return -ENODEV;
+	if (args->type == NIB_QUERY_MEMORY) {
+		if (nib_device_lost(ndev))
+			return -ENODEV;
+		/* What its user has let go of counts as free. This may wait for the firmware. */
+		nib_device_flush_cleanup(ndev);
+	}
 	if (!drm_dev_enter(drm, &cookie))
 		return -ENODEV;
 	if (args->type == NIB_QUERY_DEVICE)

@@ -257,6 +257,18 @@ void nib_dump_patch(struct nib_dump *dump, size_t at, const void *data, size_t b
 	}
 }
 
+/* Reads back something that was written. */
+void nib_dump_peek(struct nib_dump *dump, size_t at, void *data, size_t bytes)
+{
+	size_t done = 0, n;
+
+	for (; done < bytes; done += n) {
+		n = min(bytes - done, PAGE_SIZE - offset_in_page(at + done));
+		memcpy(data + done,
+		       nib_dump_page(dump, at + done, GFP_NOWAIT) + offset_in_page(at + done), n);
+	}
+}
+
 /**
  * nib_dump_open - start a section. Paired with nib_dump_close().
  * @dump: dump.

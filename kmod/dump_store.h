@@ -84,6 +84,7 @@ bool nib_dump_close(struct nib_dump *dump, struct nib_dump_section_mark section)
 void nib_dump_write(struct nib_dump *dump, const void *data, size_t bytes);
 void nib_dump_write_io(struct nib_dump *dump, const void __iomem *from, size_t bytes);
 void nib_dump_patch(struct nib_dump *dump, size_t at, const void *data, size_t bytes);
+void nib_dump_peek(struct nib_dump *dump, size_t at, void *data, size_t bytes);
 bool nib_dump_section(struct nib_dump *dump, u32 type, u32 id, const void *data, size_t size);
 
 #endif

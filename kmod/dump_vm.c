@@ -67,13 +67,16 @@ static u32 nib_dump_number_bo(struct nib_dump *dump, struct nib_bo *bo)
 	return bo->dump_number;
 }
 
-static void nib_dump_mappings(struct nib_dump *dump, struct nib_vm *vm, size_t *at)
+/* Returns how many there are, 0 if they do not fit. @at: where the first one is in the dump. */
+static u32 nib_dump_mappings(struct nib_dump *dump, struct nib_vm *vm, size_t *at)
 {
 	struct nib_dump_section_mark section =
 		nib_dump_open(dump, NIB_DUMP_MAPPINGS, 0, sizeof(struct nib_dump_mapping));
 	struct drm_gpuva *va;
+	u32 count = 0;
 
 	*at = section.data;
+	mutex_lock(&vm->ndev->pt_lock);
 	drm_gpuvm_for_each_va(va, &vm->gpuvm) {
 		struct nib_bo *bo = to_nib_bo(va->gem.obj);
 		const struct nib_vma *vma = to_nib_vma(va);
@@ -88,9 +91,25 @@ static void nib_dump_mappings(struct nib_dump *dump, struct nib_vm *vm, size_t *
 		};
 
 		nib_dump_write(dump, &mapping, sizeof(mapping));
+		count++;
 	}
-	if (!nib_dump_close(dump, section))
-		*at = 0;
+	mutex_unlock(&vm->ndev->pt_lock);
+	return nib_dump_close(dump, section) ? count : 0;
+}
+
+/* The buffer behind a mapping, if it is still there. Under nib_device.pt_lock, which keeps it. */
+static struct nib_bo *nib_dump_find_bo(struct nib_dump *dump, struct nib_vm *vm,
+				       const struct nib_dump_mapping *mapping)
+{
+	struct drm_gpuva *va = drm_gpuva_find(&vm->gpuvm, mapping->va, mapping->bytes);
+	struct nib_bo *bo = va ? to_nib_bo(va->gem.obj) : NULL;
+
+	lockdep_assert_held(&vm->ndev->pt_lock);
+
+	if (!bo || bo->dump_serial != dump->serial || bo->dump_number != mapping->bo ||
+	    va->gem.offset != mapping->bo_offset || !to_nib_vma(va)->dumpable)
+		return NULL;
+	return bo;
 }
 
 /* --- Contents --- */
@@ -131,39 +150,44 @@ static u64 nib_dump_bo_bytes(struct nib_dump *dump, struct nib_device *ndev, str
 }
 
 /* One section. Returns how much of it is in the dump. */
-static u64 nib_dump_chunk(struct nib_dump *dump, struct nib_device *ndev,
-			  const struct drm_gpuva *va, u64 offset, u64 bytes)
+static u64 nib_dump_chunk(struct nib_dump *dump, struct nib_vm *vm,
+			  const struct nib_dump_mapping *mapping, u64 offset, u64 bytes)
 {
-	struct nib_bo *bo = to_nib_bo(va->gem.obj);
-	struct nib_dump_memory head = { .va = va->va.addr + offset };
+	struct nib_dump_memory head = { .va = mapping->va + offset };
 	struct nib_dump_section_mark section =
 		nib_dump_open(dump, NIB_DUMP_MEMORY, 0, sizeof(head));
+	struct nib_bo *bo;
 	u64 n;
 
 	nib_dump_write(dump, &head, sizeof(head));
-	while (head.bytes < bytes && !dump->full) {
-		n = nib_dump_bo_bytes(dump, ndev, bo, va->gem.offset + offset + head.bytes,
+	mutex_lock(&vm->ndev->pt_lock);
+	bo = nib_dump_find_bo(dump, vm, mapping);
+	while (bo && head.bytes < bytes && !dump->full) {
+		n = nib_dump_bo_bytes(dump, vm->ndev, bo,
+				      mapping->bo_offset + offset + head.bytes,
 				      bytes - head.bytes);
 		if (!n)
 			break;
 		head.bytes += n;
 	}
+	mutex_unlock(&vm->ndev->pt_lock);
 	if (!nib_dump_close(dump, section))
 		return 0;
 	nib_dump_patch(dump, section.data, &head, sizeof(head));
 	return head.bytes;
 }
 
-static u32 nib_dump_range(struct nib_dump *dump, struct nib_device *ndev,
-			  const struct drm_gpuva *va)
+/* @device: HBM can be read. */
+static u32 nib_dump_range(struct nib_dump *dump, struct nib_vm *vm,
+			  const struct nib_dump_mapping *mapping, bool device)
 {
 	u64 done = 0, want, got;
 
-	if (nib_bo_mem(to_nib_bo(va->gem.obj)) == NIB_MEM_SRAM)
+	if (mapping->mem == NIB_MEM_SRAM || (mapping->mem != NIB_MEM_HOST && !device))
 		return NIB_DUMP_UNREACHABLE;
-	while (done < va->va.range) {
-		want = min_t(u64, va->va.range - done, NIB_DUMP_CHUNK);
-		got = nib_dump_chunk(dump, ndev, va, done, want);
+	while (done < mapping->bytes) {
+		want = min_t(u64, mapping->bytes - done, NIB_DUMP_CHUNK);
+		got = nib_dump_chunk(dump, vm, mapping, done, want);
 		done += got;
 		if (got != want)
 			return dump->flags & NIB_DUMP_INCOMPLETE ? NIB_DUMP_PARTLY :
@@ -172,24 +196,21 @@ static u32 nib_dump_range(struct nib_dump *dump, struct nib_device *ndev,
 	return NIB_DUMP_HELD;
 }
 
-/* @map: where the mappings are in the dump; what became of each is noted there. */
+/* @map: where @count mappings are in the dump; what became of each is noted there. */
 static void nib_dump_contents(struct nib_dump *dump, struct nib_vm *vm, bool small, bool device,
-			      size_t map)
+			      size_t map, u32 count)
 {
-	struct drm_gpuva *va;
+	struct nib_dump_mapping mapping;
 	u32 contents;
 
-	drm_gpuvm_for_each_va(va, &vm->gpuvm) {
-		bool is_small = va->va.range <= NIB_DUMP_SMALL;
-
-		if (to_nib_vma(va)->dumpable && is_small == small) {
-			contents = NIB_DUMP_UNREACHABLE;
-			if (device || nib_bo_mem(to_nib_bo(va->gem.obj)) == NIB_MEM_HOST)
-				contents = nib_dump_range(dump, vm->ndev, va);
-			nib_dump_patch(dump, map + offsetof(struct nib_dump_mapping, contents),
-				       &contents, sizeof(contents));
-		}
-		map += sizeof(struct nib_dump_mapping);
+	for (; count; count--, map += sizeof(mapping)) {
+		nib_dump_peek(dump, map, &mapping, sizeof(mapping));
+		if (!(mapping.flags & NIB_DUMP_MAPPING_DUMPABLE) ||
+		    (mapping.bytes <= NIB_DUMP_SMALL) != small)
+			continue;
+		contents = nib_dump_range(dump, vm, &mapping, device);
+		nib_dump_patch(dump, map + offsetof(struct nib_dump_mapping, contents), &contents,
+			       sizeof(contents));
 	}
 }
 
@@ -198,16 +219,15 @@ static void nib_dump_contents(struct nib_dump *dump, struct nib_vm *vm, bool sma
  * @dump: dump.
  * @vm: address space.
  * @device: HBM can be read: between drm_dev_enter() and drm_dev_exit().
+ *
+ * Page tables are locked for no longer than one section takes: binds and moves of others, which
+ * need them, go on meanwhile. What is no longer where the map says is not in the dump.
  */
 void nib_dump_vm(struct nib_dump *dump, struct nib_vm *vm, bool device)
 {
 	size_t map;
+	u32 count = nib_dump_mappings(dump, vm, &map);
 
-	mutex_lock(&vm->ndev->pt_lock);
-	nib_dump_mappings(dump, vm, &map);
-	if (map) {
-		nib_dump_contents(dump, vm, true, device, map);
-		nib_dump_contents(dump, vm, false, device, map);
-	}
-	mutex_unlock(&vm->ndev->pt_lock);
+	nib_dump_contents(dump, vm, true, device, map, count);
+	nib_dump_contents(dump, vm, false, device, map, count);
 }

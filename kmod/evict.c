@@ -481,10 +481,11 @@ static int nib_bo_do_alloc_hbm(struct nib_bo *bo, struct drm_exec *exec, u64 tur
 }
 
 /**
- * nib_bo_alloc_hbm - give a new buffer zeroed HBM. Between drm_dev_enter() and drm_dev_exit().
+ * nib_bo_alloc_hbm - give a new buffer zeroed HBM.
  * @bo: buffer; nib_residency_add() knows it.
  *
- * Not under a reservation. Returns 0, -ENOSPC, -ENOMEM, -ENODEV, -EIO or -ERESTARTSYS.
+ * Waits for the device: not under a reservation. Returns 0, -ENOSPC, -ENOMEM, -ENODEV, -EIO or
+ * -ERESTARTSYS.
  */
 int nib_bo_alloc_hbm(struct nib_bo *bo)
 {
@@ -500,5 +501,5 @@ int nib_bo_alloc_hbm(struct nib_bo *bo)
 		return ret;
 	fence = bo->clear;
 	bo->clear = NULL;
-	return IS_ERR(fence) ? PTR_ERR(fence) : nib_dma_clear_wait(ndev, fence);
+	return nib_dma_clear_wait(ndev, fence);
 }

@@ -77,7 +77,6 @@ static int nib_bo_init_hbm(struct nib_bo *bo, struct nib_device *ndev)
 static int nib_bo_init_sram(struct nib_bo *bo, struct nib_device *ndev)
 {
 	struct nib_place *place;
-	struct dma_fence *fence;
 	u64 offset = 0;
 	int ret;
 
@@ -89,8 +88,7 @@ static int nib_bo_init_sram(struct nib_bo *bo, struct nib_device *ndev)
 		return -ENOMEM;
 	nib_place_add(place, &offset, NIB_MEM_SRAM, bo->node.start, bo->node.size);
 	nib_bo_set_place(bo, place);
-	fence = nib_dma_clear(ndev, bo);
-	return IS_ERR(fence) ? PTR_ERR(fence) : nib_dma_clear_wait(ndev, fence);
+	return nib_dma_clear_wait(ndev, nib_dma_clear(ndev, bo));
 }
 
 static int nib_bo_init_host(struct nib_bo *bo)
@@ -267,6 +265,24 @@ out:
 	return ret;
 }
 
+/* Holds the device awake; where that takes waiting, as nib_gem_fault_lock() waits. */
+static vm_fault_t nib_gem_fault_wake(struct vm_fault *vmf, struct nib_device *ndev)
+{
+	if (nib_pm_get_if_awake(ndev))
+		return 0;
+	if (!fault_flag_allow_retry_first(vmf->flags))
+		return nib_pm_get(ndev) ? VM_FAULT_SIGBUS : 0;
+	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
+		return VM_FAULT_RETRY;
+	drm_dev_get(&ndev->drm);
+	mmap_read_unlock(vmf->vma->vm_mm);
+	/* It stays awake for long enough to try again, and what does not wake says so then. */
+	if (!nib_pm_get(ndev))
+		nib_pm_put(ndev);
+	drm_dev_put(&ndev->drm);
+	return VM_FAULT_RETRY;
+}
+
 /* The window answers while the device is awake. The mapping goes when it falls asleep; see pm.c. */
 static vm_fault_t nib_gem_fault(struct vm_fault *vmf)
 {
@@ -276,8 +292,9 @@ static vm_fault_t nib_gem_fault(struct vm_fault *vmf)
 
 	if (nib_bo_mem(to_nib_bo(obj)) == NIB_MEM_HOST || drm_dev_is_unplugged(&ndev->drm))
 		return nib_gem_do_fault(vmf);
-	if (nib_pm_get(ndev))
-		return VM_FAULT_SIGBUS;
+	ret = nib_gem_fault_wake(vmf, ndev);
+	if (ret)
+		return ret;
 	/* The mapping may go meanwhile, and the last file with it. */
 	drm_dev_get(&ndev->drm);
 	ret = nib_gem_do_fault(vmf);
@@ -361,7 +378,7 @@ struct nib_bo *nib_bo_alloc(struct nib_device *ndev, size_t size, u32 flags, boo
 	return bo;
 }
 
-/* Makes a zeroed buffer. Between drm_dev_enter() and drm_dev_exit(). */
+/* Makes a zeroed buffer. Waits for the device. */
 static struct nib_bo *nib_bo_create(struct nib_device *ndev, size_t size, u32 flags,
 				    struct nib_moved *moved)
 {
@@ -451,16 +468,13 @@ int nib_ioctl_bo_create(struct drm_device *drm, void *data, struct drm_file *drm
 	struct nib_file *file = drm_file->driver_priv;
 	struct nib_bo_create *args = data;
 	struct nib_bo *bo;
-	int ret, cookie;
+	int ret;
 
 	ret = nib_bo_check(ndev, args);
 	if (ret)
 		return ret;
-	if (!drm_dev_enter(drm, &cookie))
-		return -ENODEV;
 	args->size = PAGE_ALIGN(args->size);
 	bo = nib_bo_create(ndev, args->size, args->flags, file->moved);
-	drm_dev_exit(cookie);
 	if (IS_ERR(bo))
 		return PTR_ERR(bo);
 	ret = drm_gem_handle_create(drm_file, &bo->base, &args->handle);

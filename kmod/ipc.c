@@ -81,7 +81,10 @@ void nib_ipc_irq(struct nib_device *ndev)
 
 /* --- One message --- */
 
-/* Takes the next slot, if nobody needs it any more, and sends. Returns its index, or -1. */
+/*
+ * Takes the next slot, if nobody needs it any more, and sends. Between drm_dev_enter() and
+ * drm_dev_exit(). Returns its index, or -1.
+ */
 static int nib_ipc_post(struct nib_device *ndev, u16 op, const u64 *args, unsigned int nargs)
 {
 	struct nib_ipc *ipc = &ndev->ipc;
@@ -131,6 +134,10 @@ static void nib_ipc_release(struct nib_device *ndev, unsigned int slot, bool ans
  * @args: arguments.
  * @slot: of the ring, -1 while it has none.
  * @owner: the gate is closed, by the sender.
+ * @insists: the sender waits until there is an answer, or nobody who could give one.
+ * @patience: milliseconds of silence after which something is done about it.
+ * @silent: milliseconds without an answer since something was.
+ * @waited: milliseconds before that.
  */
 struct nib_ipc_call {
 	u16 op;
@@ -138,6 +145,10 @@ struct nib_ipc_call {
 	const u64 *args;
 	int slot;
 	bool owner;
+	bool insists;
+	unsigned int patience;
+	unsigned int silent;
+	unsigned int waited;
 };
 
 /* Who closes the gate does not wait for us; who has closed it is not disturbed by himself. */
@@ -156,10 +167,16 @@ static u32 nib_ipc_status(struct nib_device *ndev, const struct nib_ipc_call *ca
 /* True if there is an answer, or will be none. Sends the message as soon as there is a slot. */
 static bool nib_ipc_done(struct nib_device *ndev, struct nib_ipc_call *call)
 {
+	int cookie;
+
 	if (nib_ipc_gives_way(ndev, call) || nib_device_lost(ndev))
 		return true;
-	if (call->slot < 0)
+	if (call->slot < 0) {
+		if (!drm_dev_enter(&ndev->drm, &cookie))
+			return true;
 		call->slot = nib_ipc_post(ndev, call->op, call->args, call->nargs);
+		drm_dev_exit(cookie);
+	}
 	return nib_ipc_status(ndev, call) != NIB_ADM_PENDING;
 }
 
@@ -173,49 +190,69 @@ static void nib_ipc_ring(struct nib_device *ndev)
 	spin_unlock(&ipc->lock);
 }
 
-/* Why to wait no longer for a firmware that has not answered yet, or 0. */
-static int nib_ipc_look(struct nib_device *ndev, const struct nib_ipc_call *call, bool patient)
+/*
+ * A look at a firmware that has not answered yet. Returns 0 to go on waiting, or why not to. Who
+ * insists waits on after the time is up, but calls for recovery. What a firmware is only slow with
+ * is not stopped, but not waited for forever.
+ */
+static int nib_ipc_look_at(struct nib_device *ndev, struct nib_ipc_call *call)
 {
-	int ret = nib_device_lost(ndev);
+	nib_ipc_ring(ndev);
+	call->silent += NIB_ADMIN_POLL_MS;
+	if (nib_read(ndev, NIB_REG_FW_STATE) == NIB_FW_READY && call->silent < call->patience)
+		return 0;
+	if (!call->insists)
+		return -ETIMEDOUT;
+	nib_recovery_request(ndev, NIB_RUNG_ENGINE, NULL, "no answer");
+	call->waited += call->silent;
+	call->silent = 0;
+	if (call->waited >= NIB_ADMIN_SLOW_MS)
+		nib_recovery_request(ndev, NIB_RUNG_FIRMWARE, NULL, "no answer");
+	return 0;
+}
+
+/* The same, unless there is nobody to look at, or somebody wants to have him for himself. */
+static int nib_ipc_look(struct nib_device *ndev, struct nib_ipc_call *call)
+{
+	int ret = nib_device_lost(ndev), cookie;
 
 	if (ret)
 		return ret;
 	if (nib_ipc_gives_way(ndev, call))
 		return -EAGAIN;
-	nib_ipc_ring(ndev);
-	return nib_read(ndev, NIB_REG_FW_STATE) == NIB_FW_READY && patient ? 0 : -ETIMEDOUT;
+	if (!drm_dev_enter(&ndev->drm, &cookie))
+		return -ENODEV;
+	ret = nib_ipc_look_at(ndev, call);
+	drm_dev_exit(cookie);
+	return ret;
 }
 
 /*
  * Sends a message and waits for the answer. Returns 0; -EAGAIN if the gate is being closed; -ENODEV
- * or -EIO if the device is lost; -EPROTO if the firmware refuses; -ETIMEDOUT after @ms of silence,
- * or at once if the firmware has stopped. With @ms 0 silence only calls for recovery.
+ * or -EIO if the device is lost or unplugged; -EPROTO if the firmware refuses; -ETIMEDOUT after @ms
+ * of silence, or at once if the firmware has stopped. With @ms 0 silence only calls for recovery.
+ *
+ * Not interruptible: what the firmware may have been told has to be known before memory is freed.
+ * It ends by itself, since recovery either makes the firmware answer or gives the device up.
  */
 static int nib_ipc_transact(struct nib_device *ndev, struct nib_ipc_call *call, unsigned int ms)
 {
-	unsigned int silent = 0, waited = 0;
 	u64 start = ktime_get_ns();
 	u32 status;
 	int ret = 0;
 
 	call->slot = -1;
+	call->insists = !ms;
+	call->patience = ms ?: nib_admin_ms;
+	call->silent = 0;
+	call->waited = 0;
 	for (;;) {
 		wait_event_timeout(ndev->ipc.wait, nib_ipc_done(ndev, call),
 				   msecs_to_jiffies(NIB_ADMIN_POLL_MS));
 		status = nib_ipc_status(ndev, call);
 		if (status != NIB_ADM_PENDING)
 			break;
-		silent += NIB_ADMIN_POLL_MS;
-		ret = nib_ipc_look(ndev, call, silent < (ms ?: nib_admin_ms));
-		if (ret == -ETIMEDOUT && !ms && !drm_dev_is_unplugged(&ndev->drm)) {
-			nib_recovery_request(ndev, NIB_RUNG_ENGINE, NULL, "no answer");
-			waited += silent;
-			silent = 0;
-			/* One that is only slow is not stopped, but not waited for forever. */
-			if (waited >= NIB_ADMIN_SLOW_MS)
-				nib_recovery_request(ndev, NIB_RUNG_FIRMWARE, NULL, "no answer");
-			continue;
-		}
+		ret = nib_ipc_look(ndev, call);
 		if (ret)
 			goto out;
 	}
@@ -246,8 +283,8 @@ static int nib_ipc_settle(struct nib_device *ndev, struct nib_fw_object *object,
 	struct nib_ipc_call call = { .op = op, .args = args, .nargs = nargs };
 	struct nib_gate *gate = &ndev->gate;
 	unsigned int refused = 0;
-	int ret, cookie;
 	bool knows;
+	int ret;
 
 	do {
 		/* Also for the sake of who has just restored the object and may look at it. */
@@ -255,12 +292,7 @@ static int nib_ipc_settle(struct nib_device *ndev, struct nib_fw_object *object,
 		ret = nib_device_lost(ndev);
 		knows = object->generation == gate->generation;
 		if (!ret && knows != known) {
-			if (drm_dev_enter(&ndev->drm, &cookie)) {
-				ret = nib_ipc_transact(ndev, &call, 0);
-				drm_dev_exit(cookie);
-			} else {
-				ret = -ENODEV;
-			}
+			ret = nib_ipc_transact(ndev, &call, 0);
 			if (!ret)
 				object->generation = known ? gate->generation : 0;
 		}
@@ -274,9 +306,6 @@ static int nib_ipc_settle(struct nib_device *ndev, struct nib_fw_object *object,
 			ret = -EAGAIN;
 		}
 	} while (ret == -EAGAIN);
-	/* Silence where nobody can help any more: the driver is being unbound. */
-	if (ret == -ETIMEDOUT)
-		return -ENODEV;
 	return ret == -EPROTO ? -EIO : ret;
 }
 
@@ -452,7 +481,8 @@ void nib_ipc_reset(struct nib_device *ndev)
  * @ndev: device.
  * @ns: out: how long it took.
  *
- * Returns 0, or -ENODEV, -EIO, -ERESTARTSYS.
+ * The lock is the turn of who measures, and is what he is here for: nobody else wants it. Returns 0,
+ * or -ENODEV, -EIO, -ERESTARTSYS.
  */
 int nib_ipc_ping(struct nib_device *ndev, u64 *ns)
 {
@@ -468,10 +498,10 @@ int nib_ipc_ping(struct nib_device *ndev, u64 *ns)
 	ipc->ping_value++;
 	start = ktime_get();
 	writel(ipc->ping_value, ndev->doorbells + NIB_DOORBELL_PING);
+	drm_dev_exit(cookie);
 	left = wait_event_interruptible_timeout(ipc->wait,
 						READ_ONCE(ipc->ping_seen) == ipc->ping_value,
 						msecs_to_jiffies(NIB_PING_TIMEOUT_MS));
 	*ns = ktime_to_ns(ktime_sub(ktime_get(), start));
-	drm_dev_exit(cookie);
 	return left < 0 ? left : left ? 0 : -EIO;
 }

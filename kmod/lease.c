@@ -469,12 +469,11 @@ static void nib_lease_publish(struct nib_lease *lease, struct nib_device *ndev,
 	mutex_unlock(&leases->lock);
 }
 
-/* Makes a zeroed lease. Between drm_dev_enter() and drm_dev_exit(). */
+/* Makes a zeroed lease. Waits for the device. */
 static struct nib_bo *nib_lease_create(struct nib_device *ndev, struct nib_file *file,
 				       u64 guaranteed, u64 burst)
 {
 	struct nib_lease *lease = kzalloc_obj(*lease, GFP_KERNEL_ACCOUNT);
-	struct dma_fence *fence;
 	struct nib_place *place;
 	struct nib_bo *bo;
 	int ret;
@@ -505,8 +504,7 @@ static struct nib_bo *nib_lease_create(struct nib_device *ndev, struct nib_file 
 		goto err_put;
 	}
 	nib_bo_set_place(bo, place);
-	fence = nib_dma_clear(ndev, bo);
-	ret = IS_ERR(fence) ? PTR_ERR(fence) : nib_dma_clear_wait(ndev, fence);
+	ret = nib_dma_clear_wait(ndev, nib_dma_clear(ndev, bo));
 	if (ret)
 		goto err_put;
 	nib_lease_publish(lease, ndev, file);
@@ -693,15 +691,12 @@ int nib_ioctl_sram_lease_create(struct drm_device *drm, void *data, struct drm_f
 	struct nib_device *ndev = to_nib_device(drm);
 	struct nib_sram_lease_create *args = data;
 	struct nib_bo *bo;
-	int ret, cookie;
+	int ret;
 
 	ret = nib_lease_check(ndev, args);
 	if (ret)
 		return ret;
-	if (!drm_dev_enter(drm, &cookie))
-		return -ENODEV;
 	bo = nib_lease_create(ndev, drm_file->driver_priv, args->guaranteed, args->burst);
-	drm_dev_exit(cookie);
 	if (IS_ERR(bo))
 		return PTR_ERR(bo);
 	ret = drm_gem_handle_create(drm_file, &bo->base, &args->handle);

@@ -195,7 +195,10 @@ struct drm_gem_object *nib_prime_import(struct drm_device *drm, struct dma_buf *
 		drm_dbg(drm, "dma-buf of %#zx bytes\n", dma_buf->size);
 		return ERR_PTR(-EINVAL);
 	}
-	/* Unbinding waits for us, and then finds it among the imports. */
+	/*
+	 * Unbinding waits for us, and then finds it among the imports. That may mean to wait for the
+	 * exporter, who may have to move it first, but never for our own device.
+	 */
 	if (!drm_dev_enter(drm, &cookie))
 		return ERR_PTR(-ENODEV);
 	obj = drm_gem_prime_import(drm, dma_buf);

@@ -18,8 +18,11 @@
  * No lock is held across a wait for the device. Locks, outermost first; those up to queues_lock are
  * taken where fences are signalled:
  *
- *	SRCU of drm_dev_enter(), which unplugging waits for
- *	nib_gate (see gate.c), by whoever waits for the firmware
+ *	nib_gate (see gate.c), by whoever waits for the firmware, which is what it is for
+ *	SRCU of drm_dev_enter(), which unplugging waits for: around accesses, not around waits. The
+ *		work below is the exception: it touches the device from its first line to its last,
+ *		so that unplugging has to wait for it anyway, and each step has its time. Those who
+ *		hold this do not keep others from it, so that the work may pass the gate inside
  *	nib_device.queues_lock
  *	nib_device.pt_lock, nib_vector.lock
  *	nib_timeline.lock of a queue; in interrupts
@@ -303,10 +306,13 @@ static void nib_recovery_climb(struct nib_device *ndev, enum nib_rung rung, u32 
 		dev_info(&ndev->pdev->dev, "recovery: %s reset %s\n", nib_rung_name(rung),
 			 ret ? "does not help" : "done");
 	}
-	if (ret && (ret == -ENODEV || nib_device_is_gone(ndev)))
-		nib_device_lose(ndev, -ENODEV, "it no longer answers reads");
-	else if (ret)
-		nib_recovery_give_up(ndev);
+	/* Who unbinds the driver meanwhile ends all of it, whatever the device does. */
+	if (ret && !drm_dev_is_unplugged(&ndev->drm)) {
+		if (ret == -ENODEV || nib_device_is_gone(ndev))
+			nib_device_lose(ndev, -ENODEV, "it no longer answers reads");
+		else
+			nib_recovery_give_up(ndev);
+	}
 	if (exclusive)
 		nib_restart_end(ndev);
 	/* What others have asked for meanwhile has been done. */
