@@ -23,6 +23,11 @@
 #define MODULE_IMPORT_NS(ns) MODULE_INFO(import_ns, ns)
 #endif
 
+/* The workqueue of work that need not run on any CPU in particular. */
+#ifndef NIB_HAVE_SYSTEM_DFL_WQ
+#define system_dfl_wq system_unbound_wq
+#endif
+
 /* Arguments of drm_sched_init() in a struct. */
 #ifndef NIB_HAVE_SCHED_INIT_ARGS
 struct drm_sched_init_args {

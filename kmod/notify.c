@@ -9,6 +9,7 @@
 
 #include <drm/drm_managed.h>
 
+#include "compat.h"
 #include "device.h"
 #include "netlink.h"
 #include "notify.h"

@@ -21,8 +21,8 @@
  *	nib_gate (see gate.c), by whoever waits for the firmware, which is what it is for
  *	SRCU of drm_dev_enter(), which unplugging waits for: around accesses, not around waits. The
  *		work below is the exception: it touches the device from its first line to its last,
- *		so that unplugging has to wait for it anyway, and each step has its time. Those who
- *		hold this do not keep others from it, so that the work may pass the gate inside
+ *		so that unplugging has to wait for it anyway, and each of its steps has its time. It
+ *		passes the gate inside, too, which harms nobody: readers do not wait for each other
  *	nib_device.queues_lock
  *	nib_device.pt_lock, nib_vector.lock
  *	nib_timeline.lock of a queue; in interrupts
@@ -40,6 +40,7 @@
 
 #include <drm/drm_file.h>
 
+#include "compat.h"
 #include "device.h"
 #include "dump.h"
 #include "fw.h"
@@ -283,7 +284,7 @@ static void nib_recovery_give_up(struct nib_device *ndev)
 	ndev->recovery.stats[NIB_RUNG_WEDGED].tried = 1;
 	spin_unlock_irq(&ndev->recovery.lock);
 	nib_device_lose(ndev, -EIO, "nothing brings it back");
-	queue_work(system_unbound_wq, &ndev->recovery.wedge_work);
+	queue_work(system_dfl_wq, &ndev->recovery.wedge_work);
 }
 
 /* Climbs until something helps. @hw_id: the guilty queue's id, or U32_MAX. */
