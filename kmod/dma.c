@@ -603,7 +603,7 @@ static bool nib_dma_clear_suits_cpu(struct nib_device *ndev, const struct nib_bo
 static struct dma_fence *nib_dma_do_clear(struct nib_device *ndev, const struct nib_bo *bo)
 {
 	const struct nib_place *place = bo->place;
-	u32 seg;
+	u32 losses = READ_ONCE(ndev->losses), seg;
 
 	if (!nib_dma_clear_suits_cpu(ndev, bo))
 		return nib_dma_clear_by_device(ndev, bo);
@@ -612,6 +612,9 @@ static struct dma_fence *nib_dma_do_clear(struct nib_device *ndev, const struct 
 			  nib_place_seg_end(place, seg, bo->base.size) - place->segs[seg].offset);
 	/* Before anyone maps it. */
 	wmb();
+	/* A function that is being reset does not listen. */
+	if (nib_gate_is_closed(&ndev->gate) || losses != READ_ONCE(ndev->losses))
+		return nib_dma_clear_by_device(ndev, bo);
 	return NULL;
 }
 

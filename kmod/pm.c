@@ -27,6 +27,7 @@
 #include "irq.h"
 #include "pm.h"
 #include "recovery.h"
+#include "watchdog.h"
 
 #define NIB_PM_HALT_MS		1000u
 
@@ -158,6 +159,39 @@ void nib_pm_started(struct nib_device *ndev, int ret, const char *why)
 	nib_restart_end(ndev);
 	if (ret && !nib_device_lost(ndev))
 		nib_recovery_request(ndev, NIB_RUNG_FUNCTION, NULL, why);
+}
+
+/* --- Somebody else has it for a while --- */
+
+/* What recovery and the watchdog would see of the device, or do to it, makes no sense. */
+bool nib_pm_is_away(struct nib_device *ndev)
+{
+	return READ_ONCE(ndev->pm.sleeping) || READ_ONCE(ndev->pm.resetting);
+}
+
+/**
+ * nib_pm_leave - give the device away. Paired with nib_pm_come_back().
+ * @ndev: device, awake.
+ * @away: why: nib_pm.sleeping or nib_pm.resetting.
+ *
+ * On return the gate is closed, and neither recovery nor the watchdog touch the device.
+ */
+void nib_pm_leave(struct nib_device *ndev, bool *away)
+{
+	WRITE_ONCE(*away, true);
+	nib_watchdog_stop(ndev);
+	flush_work(&ndev->recovery.work);
+	nib_restart_begin(ndev);
+}
+
+/* Everybody goes on, with a device that works if @ret is 0; else @why says what does not. */
+void nib_pm_come_back(struct nib_device *ndev, bool *away, int ret, const char *why)
+{
+	WRITE_ONCE(*away, false);
+	nib_pm_started(ndev, ret, why);
+	/* What was asked for meanwhile. */
+	nib_recovery_kick(ndev);
+	nib_watchdog_arm(ndev);
 }
 
 /* --- Nobody uses it --- */

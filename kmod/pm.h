@@ -5,6 +5,7 @@
 #ifndef NIB_PM_H
 #define NIB_PM_H
 
+#include <linux/ktime.h>
 #include <linux/pci.h>
 #include <linux/pm.h>
 #include <linux/types.h>
@@ -18,9 +19,10 @@ struct task_struct;
  * @task: who runs a callback, and needs no leave to use the device.
  * @image: what memories held when the machine went to sleep, or NULL.
  * @sleeping: the machine goes to sleep or sleeps; recovery and the watchdog look away.
- * @resetting: somebody else resets the function; see reset.c. As the next one, under the lock of
- *	the PCI device.
+ * @resetting: somebody else resets the function, see reset.c; they look away, too. Changes, as the
+ *	next ones, under the lock of the PCI device.
  * @reset_awake: it is held awake for that.
+ * @reset_at: when it had begun.
  */
 struct nib_pm {
 	struct task_struct *task;
@@ -28,6 +30,7 @@ struct nib_pm {
 	bool sleeping;
 	bool resetting;
 	bool reset_awake;
+	ktime_t reset_at;
 };
 
 extern const struct dev_pm_ops nib_pm_ops;
@@ -42,6 +45,10 @@ bool nib_pm_get_if_awake(struct nib_device *ndev);
 void nib_pm_wake(struct nib_device *ndev);
 void nib_pm_put(struct nib_device *ndev);
 void nib_pm_put_unused(struct nib_device *ndev);
+
+bool nib_pm_is_away(struct nib_device *ndev);
+void nib_pm_leave(struct nib_device *ndev, bool *away);
+void nib_pm_come_back(struct nib_device *ndev, bool *away, int ret, const char *why);
 
 int nib_pm_stop_firmware(struct nib_device *ndev, unsigned int ms);
 void nib_pm_quiet(struct nib_device *ndev);

@@ -223,6 +223,7 @@ bool nib_queue_dump(struct nib_queue *queue);
 enum nib_rung nib_queue_rung(struct nib_queue *queue);
 int nib_queue_cancel(struct nib_queue *queue, enum nib_rung rung, unsigned int ms);
 int nib_queue_cancelled(struct nib_queue *queue, enum nib_rung rung, unsigned int ms);
+void nib_queue_warn(struct nib_queue *queue);
 void nib_queue_outlive_engine(struct nib_queue *queue);
 void nib_queue_outlive(struct nib_queue *queue, enum nib_restart how);
 int nib_queue_restore(struct nib_device *ndev, struct nib_fw_object *object, bool lost);

@@ -249,15 +249,28 @@ static void nib_queue_find_place_locked(struct nib_queue *queue, struct nib_queu
 			   place->packets >= NIB_MAX_STREAM_BYTES / sizeof(u64);
 }
 
-/* HBM and SRAM are not what they were: what runs of clients rely on is gone. */
-static void nib_queue_lose_locked(struct nib_queue *queue)
+static void nib_queue_warn_locked(struct nib_queue *queue)
 {
-	queue->skip = 0;
 	queue->state |= NIB_QUEUE_STATE_LOST;
 	if (queue->hung)
 		queue->state |= NIB_QUEUE_STATE_BANNED;
 	else if (!(queue->state & NIB_QUEUE_STATE_GUILTY))
 		queue->state |= NIB_QUEUE_STATE_INNOCENT;
+}
+
+/* Contents of HBM and SRAM are about to be lost, and whoever reads them can see that after it. */
+void nib_queue_warn(struct nib_queue *queue)
+{
+	spin_lock_irq(&queue->timeline->lock);
+	nib_queue_warn_locked(queue);
+	spin_unlock_irq(&queue->timeline->lock);
+}
+
+/* HBM and SRAM are not what they were: what runs of clients rely on is gone. */
+static void nib_queue_lose_locked(struct nib_queue *queue)
+{
+	queue->skip = 0;
+	nib_queue_warn_locked(queue);
 	queue->dead = -EIO;
 	nib_queue_drop_inflight_locked(queue, queue->dead);
 }

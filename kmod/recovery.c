@@ -110,6 +110,13 @@ static void nib_recovery_helped(struct nib_device *ndev, enum nib_rung rung, kti
 	spin_unlock_irqrestore(&ndev->recovery.lock, flags);
 }
 
+/* The function was reset by somebody else, who began at @since, and works. */
+void nib_recovery_was_reset(struct nib_device *ndev, ktime_t since)
+{
+	nib_recovery_tried(ndev, NIB_RUNG_FUNCTION, U32_MAX);
+	nib_recovery_helped(ndev, NIB_RUNG_FUNCTION, since);
+}
+
 /* How often a rung has helped since the driver bound; for the last one, whether it was reached. */
 u32 nib_recovery_count(struct nib_device *ndev, enum nib_rung rung)
 {
@@ -210,6 +217,7 @@ static int nib_recovery_function(struct nib_device *ndev)
 	u32 before = nib_read(ndev, NIB_REG_RESET_COUNT);
 	int ret;
 
+	nib_restart_warn(ndev);
 	nib_write(ndev, NIB_REG_RESET, NIB_RESET_FUNCTION);
 	ret = nib_recovery_wait(ndev, NIB_REG_RESET_COUNT, before, false,
 				READ_ONCE(nib_rung_ms[NIB_RUNG_FUNCTION]));
@@ -427,8 +435,8 @@ static void nib_recovery_work(struct work_struct *work)
 	bool signalling;
 	int cookie;
 
-	/* Asleep: whatever it is, it waits until the machine wakes; see sleep.c. */
-	if (READ_ONCE(ndev->pm.sleeping) || !drm_dev_enter(&ndev->drm, &cookie))
+	/* Whatever it is, it waits until the device is back; see nib_pm_come_back(). */
+	if (nib_pm_is_away(ndev) || !drm_dev_enter(&ndev->drm, &cookie))
 		goto out;
 	signalling = dma_fence_begin_signalling();
 	while (!nib_device_lost(ndev)) {

@@ -6,6 +6,7 @@
 #ifndef NIB_RECOVERY_H
 #define NIB_RECOVERY_H
 
+#include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
@@ -65,6 +66,7 @@ void nib_recovery_kick(struct nib_device *ndev);
 void nib_recovery_request(struct nib_device *ndev, enum nib_rung rung, struct nib_queue *queue,
 			  const char *why);
 void nib_recovery_forget(struct nib_queue *queue);
+void nib_recovery_was_reset(struct nib_device *ndev, ktime_t since);
 u32 nib_recovery_count(struct nib_device *ndev, enum nib_rung rung);
 u32 nib_recovery_resets(struct nib_device *ndev);
 const char *nib_rung_name(enum nib_rung rung);
@@ -96,6 +98,7 @@ enum nib_restart {
  * In the middle runs may be submitted: they wait in their rings. Messages to the firmware wait.
  */
 void nib_restart_begin(struct nib_device *ndev);
+void nib_restart_warn(struct nib_device *ndev);
 int nib_restart_boot(struct nib_device *ndev, enum nib_restart how);
 void nib_restart_end(struct nib_device *ndev);
 

@@ -15,16 +15,19 @@ static void nib_reset_begin(struct nib_device *ndev)
 {
 	/* If it does not wake it is lost, and a reset does no harm. */
 	ndev->pm.reset_awake = !nib_pm_get(ndev);
-	nib_restart_begin(ndev);
-	ndev->pm.resetting = true;
+	nib_pm_leave(ndev, &ndev->pm.resetting);
+	nib_restart_warn(ndev);
+	ndev->pm.reset_at = ktime_get();
 }
 
 static void nib_reset_end(struct nib_device *ndev)
 {
 	int ret = nib_device_lost(ndev) ?: nib_restart_boot(ndev, NIB_RESTART_RESET);
 
-	ndev->pm.resetting = false;
-	nib_pm_started(ndev, ret, "the firmware does not start after a reset");
+	if (!ret)
+		nib_recovery_was_reset(ndev, ndev->pm.reset_at);
+	nib_pm_come_back(ndev, &ndev->pm.resetting, ret,
+			 "the firmware does not start after a reset");
 	if (ndev->pm.reset_awake)
 		nib_pm_put(ndev);
 }
@@ -34,7 +37,7 @@ void nib_reset_abandon(struct nib_device *ndev)
 {
 	if (!ndev->pm.resetting)
 		return;
-	ndev->pm.resetting = false;
+	WRITE_ONCE(ndev->pm.resetting, false);
 	nib_device_lose(ndev, -ENODEV, "its link does not come back");
 	nib_restart_end(ndev);
 	if (ndev->pm.reset_awake)

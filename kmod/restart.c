@@ -30,6 +30,17 @@ void nib_restart_begin(struct nib_device *ndev)
 	nib_gate_close(ndev);
 }
 
+/* The function is about to be reset, between nib_restart_begin() and nib_restart_boot(). */
+void nib_restart_warn(struct nib_device *ndev)
+{
+	struct nib_queue *queue;
+
+	mutex_lock(&ndev->queues_lock);
+	list_for_each_entry(queue, &ndev->queues, link)
+		nib_queue_warn(queue);
+	mutex_unlock(&ndev->queues_lock);
+}
+
 static void nib_restart_queues(struct nib_device *ndev, enum nib_restart how)
 {
 	struct nib_queue *queue;

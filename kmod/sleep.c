@@ -15,7 +15,6 @@
 #include "image.h"
 #include "pm.h"
 #include "recovery.h"
-#include "watchdog.h"
 
 /* How long a packet may take to end; then its job is given up. */
 #define NIB_SLEEP_PACKET_MS	10000u
@@ -46,25 +45,12 @@ static int nib_sleep_save(struct nib_device *ndev)
 	return ret ?: nib_pm_stop_firmware(ndev, NIB_SLEEP_HALT_MS);
 }
 
-/* Recovery and the watchdog look away from here to nib_sleep_go_on(). */
-static void nib_sleep_pause(struct nib_device *ndev)
-{
-	WRITE_ONCE(ndev->pm.sleeping, true);
-	nib_watchdog_stop(ndev);
-	flush_work(&ndev->recovery.work);
-	WRITE_ONCE(ndev->pm.task, current);
-	nib_restart_begin(ndev);
-}
-
 /* Everybody goes on, with a device that works if @ret is 0. */
 static void nib_sleep_go_on(struct nib_device *ndev, int ret, const char *why)
 {
 	nib_image_destroy(&ndev->pm.image);
-	WRITE_ONCE(ndev->pm.sleeping, false);
-	nib_pm_started(ndev, ret, why);
+	nib_pm_come_back(ndev, &ndev->pm.sleeping, ret, why);
 	WRITE_ONCE(ndev->pm.task, NULL);
-	nib_recovery_kick(ndev);
-	nib_watchdog_arm(ndev);
 }
 
 /*
@@ -90,7 +76,8 @@ int nib_sleep_suspend(struct device *dev)
 			return ret;
 		}
 	}
-	nib_sleep_pause(ndev);
+	nib_pm_leave(ndev, &ndev->pm.sleeping);
+	WRITE_ONCE(ndev->pm.task, current);
 	ret = nib_sleep_save(ndev);
 	if (ret) {
 		dev_err(dev, "cannot sleep: %d\n", ret);

@@ -167,7 +167,7 @@ static void nib_watchdog_work(struct work_struct *work)
 	int cookie;
 
 	/* Nothing is in flight on a device that sleeps, or nothing that could get on. */
-	if (READ_ONCE(ndev->pm.sleeping) || !nib_pm_get_if_awake(ndev))
+	if (nib_pm_is_away(ndev) || !nib_pm_get_if_awake(ndev))
 		return;
 	if (nib_device_lost(ndev) || !drm_dev_enter(&ndev->drm, &cookie))
 		goto out;

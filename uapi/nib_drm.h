@@ -49,7 +49,8 @@
  *			goes on with its next job
  *	function	contents of HBM and SRAM are undefined afterwards, until they are written again;
  *			buffers, mappings and streams stay. All queues are dead: LOST, and INNOCENT unless
- *			they are GUILTY. Their jobs end with EIO. New queues work at once
+ *			they are GUILTY, from before it happens: what was read is sound if the state says so
+ *			afterwards. Their jobs end with EIO. New queues work at once
  *	wedged		all fences end with EIO, and the accel node has a uevent "WEDGED=rebind,bus-reset"
  * A call that comes in the middle of it waits for its end.
  *
@@ -153,8 +154,9 @@ struct nib_dev_query {
  * @fw_version: version string of the firmware.
  * @engine_resets: of @reset_count, by kind.
  * @fw_reboots: of @reset_count, by kind.
- * @function_resets: of @reset_count, by kind. Each loses what was in HBM and SRAM; whether a queue
- *	has seen that, its NIB_QUEUE_STATE_LOST says first.
+ * @function_resets: of @reset_count, by kind, whoever ordered them: the driver, an administrator, the
+ *	PCI core. Each loses what was in HBM and SRAM; whether a queue has seen that, its
+ *	NIB_QUEUE_STATE_LOST says first.
  * @wedged: 1 once recovery was given up.
  */
 struct nib_device_info {
