@@ -95,10 +95,12 @@ struct gemm_parts {
 
 static void gemm_part_rows(const struct gemm_parts *g, unsigned int part)
 {
-	uint64_t first = (uint64_t)g->job.rows * part / g->parts;
-	uint64_t end = (uint64_t)g->job.rows * (part + 1) / g->parts;
+	uint64_t units = (g->job.rows + NIB_GEMM_UNIT - 1) / NIB_GEMM_UNIT;
+	uint64_t first = units * part / g->parts * NIB_GEMM_UNIT;
+	uint64_t end = units * (part + 1) / g->parts * NIB_GEMM_UNIT;
 	struct nib_gemm_job job = g->job;
 
+	end = end < job.rows ? end : job.rows;
 	job.a += first * job.a_pitch;
 	job.out += first * job.out_pitch;
 	if (job.residual)

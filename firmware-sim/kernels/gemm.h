@@ -140,6 +140,15 @@ static void gemm_pack_piece(const struct gemm_piece *p)
 		gemm_pack(p, i, p->a + i * a, p->a_scale + i * scales);
 }
 
+/* @n outputs, of a panel that has up to NIB_PANEL_N: whole ones in registers. */
+static inline void gemm_copy(void *dst, const void *src, uint32_t n)
+{
+	if (n == NIB_PANEL_N)
+		memcpy(dst, src, NIB_PANEL_N * sizeof(float));
+	else
+		memcpy(dst, src, n * sizeof(float));
+}
+
 /* One row of sums over one panel: the epilogue of nib_isa.h, then the output format. */
 static void gemm_epilogue(const struct nib_gemm_job *job, float *restrict x, uint32_t row,
 			  uint32_t n0)
@@ -158,7 +167,7 @@ static void gemm_epilogue(const struct nib_gemm_job *job, float *restrict x, uin
 	for (i = 0; i < NIB_PANEL_N; i++)
 		x[i] *= job->alpha;
 	if (job->bias) {
-		memcpy(extra, job->bias + n0, n * sizeof(float));
+		gemm_copy(extra, job->bias + n0, n);
 		for (i = 0; i < NIB_PANEL_N; i++)
 			x[i] += extra[i];
 	}
@@ -172,15 +181,17 @@ static void gemm_epilogue(const struct nib_gemm_job *job, float *restrict x, uin
 		for (i = 0; i < NIB_PANEL_N; i++)
 			x[i] = nib_gelu(x[i]);
 	if (job->residual) {
-		memcpy(extra, job->residual + row * job->residual_pitch + n0 * sizeof(float),
-		       n * sizeof(float));
+		gemm_copy(extra, job->residual + row * job->residual_pitch + n0 * sizeof(float), n);
 		for (i = 0; i < NIB_PANEL_N; i++)
 			x[i] += extra[i];
 	}
 	for (i = 0; i < NIB_PANEL_N; i++)
 		x[i] = nib_canonical(x[i]);
-	NIB_KERNEL(nib_convert)(job->out_fmt, out + (size_t)n0 * nib_format_bits(job->out_fmt) / 8,
-				NIB_FMT_F32, x, n);
+	out += (size_t)n0 * nib_format_bits(job->out_fmt) / 8;
+	if (job->out_fmt == NIB_FMT_F32)
+		gemm_copy(out, x, n);
+	else
+		NIB_KERNEL(nib_convert)(job->out_fmt, out, NIB_FMT_F32, x, n);
 }
 
 static void gemm_rows(const struct nib_gemm_job *job, uint32_t m, uint32_t rows,

@@ -46,7 +46,8 @@ struct gemm_tables {
 #define PAIRS		(NIB_TILE_K / 2)
 #define MAX_ROWS	6	/* x GROUPS sums, 4 weights and an activation fill 32 registers */
 #define FEW_ROWS	3	/* where decoding in registers beats a detour through L1 */
-#define AHEAD		4096u	/* bytes of W fetched ahead: what the processor does by itself ends
+#define FEW_FP4_ROWS	2	/* where that beats bytes, too */
+#define AHEAD		8192u	/* bytes of W fetched ahead: what the processor does by itself ends
 				 * at the page */
 
 /*
@@ -467,73 +468,120 @@ static __attribute__((noinline)) void tile_special(const struct gemm_piece *p, u
 	tile_any(p, (const uint32_t *)a, a_scale, tile);
 }
 
-/* Decodes in registers: the data of one block is at @data, @vectors of each group. */
-NIB_INLINE void multiply_few(const uint32_t rows, const uint32_t bits, const uint32_t vectors,
-			     const struct fp8_table *table, const uint32_t *a, const float *a_scale,
-			     const uint8_t *data, const __m512 *w_scale, float *acc)
+/* One term of one block for a few rows. @scale: codes of its scales. */
+struct few {
+	const uint32_t *a;
+	const float *a_scale;
+	const uint8_t *data;
+	const uint8_t *scale;
+};
+
+/* Block @at, counted in elements, of a piece of few rows; @bits, @rows and @block are constant. */
+NIB_INLINE struct few few_block(const struct gemm_piece *p, const uint32_t rows,
+				const uint32_t bits, const uint32_t block, uint32_t at,
+				uint32_t ta, uint32_t tw)
+{
+	const uint32_t w_block = nib_format_block(p->w_fmt), i = at / NIB_TILE_K;
+	const uint32_t b = at % NIB_TILE_K;
+	const size_t term = nib_tile_bytes(p->w_fmt) / p->w_terms;
+	const uint8_t *w = p->w + (i * p->w_terms + tw) * term;
+
+	return (struct few){
+		.a = (const uint32_t *)(const void *)p->a +
+		     (i * p->a_terms + ta) * rows * PAIRS + b / 2,
+		.a_scale = p->a_scale + (at / block * p->a_terms + ta) * rows,
+		.data = w + NIB_PANEL_N * (NIB_TILE_K / w_block) + b * bits / 32 * 64,
+		.scale = w + b / w_block * NIB_PANEL_N,
+	};
+}
+
+/*
+ * Decodes in registers; adds one block after the other. Sums of one block are few chains, too few
+ * for one row to fill the pipeline: @units blocks at a time are under way.
+ */
+NIB_INLINE void multiply_few(const struct gemm_piece *p, const uint32_t units, const uint32_t rows,
+			     const uint32_t bits, const uint32_t block, const struct few *few,
+			     __m512 (*acc)[GROUPS])
 {
 	const __m512i fp4 = _mm512_load_si512(e2m1_bf16);
-	const uint32_t pairs = 16 / bits; /* in a vector */
+	const uint32_t vectors = block * bits / 32, pairs = 16 / bits; /* of a group; in a vector */
 	__m512 s[FEW_ROWS][GROUPS];
-	uint32_t v, i, r, g;
+	uint32_t v, i, r, g, u;
 
-	for (r = 0; r < rows; r++)
+	for (r = 0; r < units * rows; r++)
 		for (g = 0; g < GROUPS; g++)
 			s[r][g] = _mm512_setzero_ps();
 	for (v = 0; v < vectors; v++) {
-		for (g = 0; g < GROUPS; g++) {
-			__m512i x = _mm512_load_si512(data + (g * bits + v) * 64), w[4];
+		for (u = 0; u < units; u++) {
+			for (g = 0; g < GROUPS; g++) {
+				__m512i w[4], x = _mm512_load_si512(few[u].data +
+								    (g * bits + v) * 64);
 
-			if (bits == 8)
-				fp8_decode(table, x, &w[0], &w[1]);
-			else
-				for (i = 0; i < 4; i++)
-					w[i] = _mm512_permutexvar_epi16(
-						_mm512_srli_epi16(x, 4 * i), fp4);
-			for (i = 0; i < pairs; i++)
-				for (r = 0; r < rows; r++)
-					s[r][g] = _mm512_dpbf16_ps(
-						s[r][g], (__m512bh)w[i],
-						(__m512bh)_mm512_set1_epi32(
-							(int)a[r * PAIRS + v * pairs + i]));
+				if (bits == 8)
+					fp8_decode(&p->tables->w, x, &w[0], &w[1]);
+				else
+					for (i = 0; i < 4; i++)
+						w[i] = _mm512_permutexvar_epi16(
+							_mm512_srli_epi16(x, 4 * i), fp4);
+				for (i = 0; i < pairs; i++)
+					for (r = 0; r < rows; r++)
+						s[u * rows + r][g] = _mm512_dpbf16_ps(
+							s[u * rows + r][g], (__m512bh)w[i],
+							(__m512bh)_mm512_set1_epi32(
+								(int)few[u].a[r * PAIRS +
+									      v * pairs + i]));
+			}
 		}
 	}
-	accumulate(rows, PLAIN, s, a_scale, w_scale, acc);
+	for (u = 0; u < units; u++) {
+		for (g = 0; g < GROUPS; g++) {
+			__m512 scale = scale_decode(p->w_fmt, few[u].scale + g * 16);
+
+			for (r = 0; r < rows; r++)
+				acc[r][g] = _mm512_fmadd_ps(
+					s[u * rows + r][g],
+					_mm512_mul_ps(_mm512_set1_ps(few[u].a_scale[r]), scale),
+					acc[r][g]);
+		}
+	}
 }
 
 /* All tiles of a piece of few rows, @bits, @rows and @block being constant. */
 NIB_INLINE void piece_few(const struct gemm_piece *p, const uint32_t rows, const uint32_t bits,
 			  const uint32_t block)
 {
-	const uint32_t w_block = nib_format_block(p->w_fmt), vectors = block * bits / 32;
-	const size_t term_bytes = nib_tile_bytes(p->w_fmt) / p->w_terms;
-	const size_t scales = NIB_PANEL_N * (NIB_TILE_K / w_block);
-	const float *a_scale = p->a_scale;
-	const uint32_t *a = (const uint32_t *)(const void *)p->a;
-	const uint8_t *w = p->w;
-	uint32_t i, b, ta, tw, g, at;
+	const uint32_t units = rows == 1 && bits == 4 ? 2 : 1, bytes = nib_tile_bytes(p->w_fmt);
+	uint32_t left = p->job->k - p->tile * NIB_TILE_K, end = p->tiles * NIB_TILE_K;
+	uint32_t at, line, ta, tw, r, g, fetched = 0;
+	__m512 acc[FEW_ROWS][GROUPS];
+	struct few few[2];
 
-	for (i = 0; i < p->tiles; i++, w += p->w_terms * term_bytes) {
-		for (at = 0; at < p->w_terms * term_bytes; at += 64)
-			_mm_prefetch((const char *)w + AHEAD + at, _MM_HINT_T0);
-		for (b = 0; b < gemm_a_valid(p, i); b += block) {
-			for (ta = 0; ta < p->a_terms; ta++, a_scale += rows) {
-				for (tw = 0; tw < p->w_terms; tw++) {
-					const uint8_t *term = w + tw * term_bytes;
-					__m512 scale[GROUPS];
-
-					for (g = 0; g < GROUPS; g++)
-						scale[g] = scale_decode(p->w_fmt, term + g * 16 +
-								b / w_block * NIB_PANEL_N);
-					multiply_few(rows, bits, vectors, &p->tables->w,
-						     a + ta * rows * PAIRS + b / 2, a_scale,
-						     term + scales + b * bits / 32 * 64, scale,
-						     p->acc);
-				}
+	for (r = 0; r < rows; r++)
+		for (g = 0; g < GROUPS; g++)
+			acc[r][g] = _mm512_load_ps(p->acc + r * NIB_PANEL_N + g * 16);
+	end = end < left ? end : left;
+	for (at = 0; at < end; at += block) {
+		for (; fetched < at / NIB_TILE_K + units; fetched++)
+			for (line = 0; line < bytes; line += 64)
+				_mm_prefetch((const char *)p->w + fetched * bytes + AHEAD + line,
+					     _MM_HINT_T0);
+		if (units == 2 && at + block < end && p->a_terms == 1 && p->w_terms == 1) {
+			few[0] = few_block(p, rows, bits, block, at, 0, 0);
+			at += block;
+			few[1] = few_block(p, rows, bits, block, at, 0, 0);
+			multiply_few(p, 2, rows, bits, block, few, acc);
+			continue;
+		}
+		for (ta = 0; ta < p->a_terms; ta++) {
+			for (tw = 0; tw < p->w_terms; tw++) {
+				few[0] = few_block(p, rows, bits, block, at, ta, tw);
+				multiply_few(p, 1, rows, bits, block, few, acc);
 			}
 		}
-		a += p->a_terms * rows * PAIRS;
 	}
+	for (r = 0; r < rows; r++)
+		for (g = 0; g < GROUPS; g++)
+			_mm512_store_ps(p->acc + r * NIB_PANEL_N + g * 16, acc[r][g]);
 }
 
 NIB_INLINE void piece_few_rows(const struct gemm_piece *p, const uint32_t rows)
@@ -604,7 +652,8 @@ static void gemm_multiply(const struct gemm_piece *p)
 
 void nib_gemm_avx512(const struct nib_gemm_job *job)
 {
-	if (nib_format_bits(job->a_fmt) == 4 && nib_format_bits(job->w_fmt) == 4)
+	if (nib_format_bits(job->a_fmt) == 4 && nib_format_bits(job->w_fmt) == 4 &&
+	    job->rows > FEW_FP4_ROWS)
 		nib_gemm_fp4_avx512(job);
 	else
 		gemm_bf16(job);

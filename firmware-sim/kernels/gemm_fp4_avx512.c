@@ -3,7 +3,8 @@
  * GEMM of FP4 x FP4 with AVX-512: byte dot products (VPDPBUSD) over lanes of 16 outputs. Twice an
  * E2M1 value is an integer up to 12, and the sum of a block is exact in either arithmetic, so that
  * integers give the bits of nib_isa.h. One factor must be unsigned: activations are stored 12 too
- * large, and sums start at -12 times the sum of the weights, which the tile carries.
+ * large, and -12 times the sum of the weights, which the tile carries, is added at the end: to
+ * start sums from anything but zero costs more.
  *
  * A sum is then four times the one wanted. The quarter hides in the scales, where that changes no
  * bit: not for scales beyond 2^+-RANGE, whose tiles go the plain way.
@@ -34,7 +35,7 @@ struct gemm_tables {
 #define QUADS		(NIB_TILE_K / 4)
 #define OFFSET		12	/* of stored activations */
 #define MAX_ROWS	6	/* x GROUPS sums, 4 weights and an activation fill 32 registers */
-#define AHEAD		4096u	/* bytes of W fetched ahead */
+#define AHEAD		8192u	/* bytes of W fetched ahead */
 #define RANGE		40	/* exponents of E8M0 scales whose products are ordinary */
 
 /* Twice the values of E2M1. */
@@ -87,13 +88,13 @@ static void gemm_pack(const struct gemm_piece *p, uint32_t i, void *a, float *a_
  * One tile of weights, ready to multiply.
  * @blocks: of them that count.
  * @data: twice the elements.
- * @start: where the sums of a block start.
+ * @offset: of a block: what its sums still lack.
  * @scale: of a block; for PRODUCT a quarter of it, for POWERS bits to add to those of A's.
  */
 struct tile {
 	uint32_t blocks;
 	__m512i data[GROUPS][QUADS];
-	__m512i start[2][GROUPS];
+	__m512i offset[2][GROUPS];
 	__m512 scale[2][GROUPS];
 };
 
@@ -120,7 +121,7 @@ NIB_INLINE void tile_decode(const struct gemm_piece *p, const uint8_t *w, const 
 			for (q = 0; q < quads; q++)
 				sum = _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(OFFSET),
 							  tile->data[g][b * quads + q]);
-			tile->start[b][g] = _mm512_sub_epi32(_mm512_setzero_si512(), sum);
+			tile->offset[b][g] = _mm512_sub_epi32(_mm512_setzero_si512(), sum);
 		}
 	}
 }
@@ -162,7 +163,7 @@ struct block {
 	const uint32_t *a;
 	const float *a_scale;
 	const __m512i *w;	/* QUADS from group to group */
-	const __m512i *start;
+	const __m512i *offset;
 	const __m512 *w_scale;
 	float *acc;
 };
@@ -185,7 +186,7 @@ NIB_INLINE void multiply(const uint32_t rows, const uint32_t quads, const enum s
 	for (r = 0; r < rows; r++)
 		_Pragma("GCC unroll 4")
 		for (g = 0; g < GROUPS; g++)
-			s[r][g] = b->start[g];
+			s[r][g] = _mm512_setzero_si512();
 	/* Unrolled, the compiler would run out of registers. */
 	_Pragma("GCC unroll 1")
 	for (q = 0; q < quads; q++) {
@@ -205,7 +206,8 @@ NIB_INLINE void multiply(const uint32_t rows, const uint32_t quads, const enum s
 		_Pragma("GCC unroll 4")
 		for (g = 0; g < GROUPS; g++) {
 			float *sum = b->acc + r * NIB_PANEL_N + g * 16;
-			__m512 scale = b->w_scale[g], x = _mm512_cvtepi32_ps(s[r][g]);
+			__m512 scale = b->w_scale[g];
+			__m512 x = _mm512_cvtepi32_ps(_mm512_add_epi32(s[r][g], b->offset[g]));
 
 			if (scaling == POWERS)
 				scale = _mm512_castsi512_ps(
@@ -266,7 +268,7 @@ NIB_INLINE void multiply_tile(const struct gemm_piece *p, const uint32_t block,
 			.a = a + b * block / 4,
 			.a_scale = a_scale + b * p->rows,
 			.w = tile->data[0] + b * block / 4,
-			.start = tile->start[b],
+			.offset = tile->offset[b],
 			.w_scale = tile->scale[b],
 			.acc = p->acc,
 		};

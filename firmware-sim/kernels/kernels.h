@@ -48,6 +48,8 @@ struct nib_gemm_job {
 
 /* Rows that a GEMM takes at a time: weights are decoded once for so many. */
 #define NIB_GEMM_ROWS	96u
+/* Rows whose sums fill the registers: a block of other than a multiple ends with a slower part. */
+#define NIB_GEMM_UNIT	6u
 
 /**
  * struct nib_attention_job - query rows of one sequence at consecutive positions, all their heads

@@ -9,20 +9,17 @@
 /* GEMM of two FP4 formats. */
 void nib_gemm_fp4_avx512(const struct nib_gemm_job *job);
 
+/* The code's bits are those of an FP32 2^-120 times as large, the subnormals among them too. */
 NIB_INLINE __m512 ue4m3_scales(const uint8_t *codes)
 {
-	const __m512i nan = _mm512_set1_epi32(0x7fc00000);
-	__m512i x = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)codes)), bits;
-	__m512 small;
-
-	x = _mm512_and_si512(x, _mm512_set1_epi32(0x7f));
-	small = _mm512_mul_ps(_mm512_cvtepi32_ps(x), _mm512_set1_ps(0x1p-9f));
-	bits = _mm512_add_epi32(_mm512_slli_epi32(x, 20), _mm512_set1_epi32(120 << 23));
-	bits = _mm512_mask_mov_epi32(bits, _mm512_cmplt_epi32_mask(x, _mm512_set1_epi32(8)),
-				     _mm512_castps_si512(small));
-	bits = _mm512_mask_mov_epi32(bits, _mm512_cmpeq_epi32_mask(x, _mm512_set1_epi32(0x7f)),
+	const __m512i nan = _mm512_set1_epi32(0x7f);
+	__m512i x = _mm512_and_si512(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)codes)),
 				     nan);
-	return _mm512_castsi512_ps(bits);
+	__m512 y = _mm512_mul_ps(_mm512_castsi512_ps(_mm512_slli_epi32(x, 20)),
+				 _mm512_set1_ps(0x1p120f));
+
+	return _mm512_mask_mov_ps(y, _mm512_cmpeq_epi32_mask(x, nan),
+				  _mm512_castsi512_ps(_mm512_set1_epi32(0x7fc00000)));
 }
 
 NIB_INLINE __m512 e8m0_scales(const uint8_t *codes)
