@@ -137,6 +137,8 @@ struct nib_device {
 	u32 watchdog_heartbeat;
 	/** @watchdog_progress: last value of the engine's progress counter. */
 	u32 watchdog_progress;
+	/** @watchdog_at: when it last looked. */
+	ktime_t watchdog_at;
 	/** @watchdog_silent_ms: for how long the heartbeat has not moved. */
 	u32 watchdog_silent_ms;
 

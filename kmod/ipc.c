@@ -26,9 +26,10 @@ MODULE_PARM_DESC(admin_ms, "Time without an answer of the firmware after which r
 
 /*
  * How often a wait looks for an answer whose interrupt was lost. Each look reads a register, so
- * that the device had its turn: what is counted is not time in which nobody ran.
+ * that the device had its turn: of time in which nobody ran not much is counted.
  */
 #define NIB_ADMIN_POLL_MS	20u
+#define NIB_ADMIN_POLL_MAX_MS	(2 * NIB_ADMIN_POLL_MS)
 #define NIB_PING_TIMEOUT_MS	1000u
 
 /* A firmware that does not forget what it is told to is asked again, then rebooted. */
@@ -136,6 +137,7 @@ static void nib_ipc_release(struct nib_device *ndev, unsigned int slot, bool ans
  * @owner: the gate is closed, by the sender.
  * @insists: the sender waits until there is an answer, or nobody who could give one.
  * @patience: milliseconds of silence after which something is done about it.
+ * @looked: when the last look was.
  * @silent: milliseconds without an answer since something was.
  * @waited: milliseconds before that.
  */
@@ -147,6 +149,7 @@ struct nib_ipc_call {
 	bool owner;
 	bool insists;
 	unsigned int patience;
+	ktime_t looked;
 	unsigned int silent;
 	unsigned int waited;
 };
@@ -197,8 +200,11 @@ static void nib_ipc_ring(struct nib_device *ndev)
  */
 static int nib_ipc_look_at(struct nib_device *ndev, struct nib_ipc_call *call)
 {
+	ktime_t now = ktime_get();
+
 	nib_ipc_ring(ndev);
-	call->silent += NIB_ADMIN_POLL_MS;
+	call->silent += min_t(s64, ktime_ms_delta(now, call->looked), NIB_ADMIN_POLL_MAX_MS);
+	call->looked = now;
 	if (nib_read(ndev, NIB_REG_FW_STATE) == NIB_FW_READY && call->silent < call->patience)
 		return 0;
 	if (!call->insists)
@@ -237,11 +243,12 @@ static int nib_ipc_look(struct nib_device *ndev, struct nib_ipc_call *call)
  */
 static int nib_ipc_transact(struct nib_device *ndev, struct nib_ipc_call *call, unsigned int ms)
 {
-	u64 start = ktime_get_ns();
+	ktime_t start = ktime_get();
 	u32 status;
 	int ret = 0;
 
 	call->slot = -1;
+	call->looked = start;
 	call->insists = !ms;
 	call->patience = ms ?: nib_admin_ms;
 	call->silent = 0;
@@ -268,7 +275,7 @@ static int nib_ipc_transact(struct nib_device *ndev, struct nib_ipc_call *call, 
 	}
 out:
 	trace_nib_ipc_call(ndev, call->op, call->nargs ? call->args[0] : 0, ret,
-			   ktime_get_ns() - start);
+			   ktime_to_ns(ktime_sub(ktime_get(), start)));
 	if (call->slot >= 0)
 		nib_ipc_release(ndev, call->slot, status != NIB_ADM_PENDING);
 	return ret;

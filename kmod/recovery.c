@@ -65,8 +65,11 @@ MODULE_PARM_DESC(rung_ms, "Time for job, queue, engine, firmware and function to
  */
 #define NIB_STANDSTILL_MS	30u
 
-/* What a step of a wait for a register counts at most. */
-#define NIB_WAIT_STEP_MAX_US	2000ll
+/*
+ * What a step of a wait for a register counts at most. So there are at least ten looks in the
+ * shortest of such waits.
+ */
+#define NIB_WAIT_STEP_MAX_US	10000ll
 
 /* How long a message may take after one that was waited for in vain. */
 #define NIB_SECOND_CHANCE_MS	40u
@@ -250,39 +253,75 @@ static struct nib_queue *nib_recovery_on_engine(struct nib_device *ndev)
 	return found;
 }
 
+/**
+ * struct nib_standstill - whether a packet on the engine gets on.
+ * @queue: whose packet. Holds a reference; NULL if there is none.
+ * @packets: how far the queue was.
+ * @progress: how far the packet was.
+ * @heartbeat: how often the heart of the firmware had beaten.
+ */
+struct nib_standstill {
+	struct nib_queue *queue;
+	u64 packets;
+	u32 progress;
+	u32 heartbeat;
+};
+
+static void nib_standstill_begin(struct nib_device *ndev, struct nib_standstill *still)
+{
+	*still = (struct nib_standstill){ .queue = nib_recovery_on_engine(ndev) };
+	if (!still->queue)
+		return;
+	still->progress = nib_read(ndev, NIB_REG_PROGRESS);
+	still->packets = READ_ONCE(nib_queue_status_page(still->queue)->packets);
+	still->heartbeat = nib_read(ndev, NIB_REG_FW_HEARTBEAT);
+}
+
+/* True if nothing moved since but the heart of the firmware. */
+static bool nib_standstill_is(struct nib_device *ndev, const struct nib_standstill *still)
+{
+	const struct nib_queue_status *status;
+
+	if (!still->queue || nib_read(ndev, NIB_REG_FW_STATE) != NIB_FW_READY)
+		return false;
+	status = nib_queue_status_page(still->queue);
+	return nib_read(ndev, NIB_REG_FW_HEARTBEAT) != still->heartbeat &&
+	       nib_read(ndev, NIB_REG_PROGRESS) == still->progress &&
+	       READ_ONCE(status->packets) == still->packets &&
+	       READ_ONCE(status->running) == NIB_QUEUE_ON_ENGINE;
+}
+
 /*
  * Who is to blame for an engine that does not stop when it is told to: the one who is on it, if he
- * does not move. Firmware that has stopped is nobody's fault. Takes the core dump, before anything
- * is reset. Returns the queue's id or U32_MAX.
+ * has not moved since @still began. Firmware that has stopped is nobody's fault. Takes the core
+ * dump, before anything is reset. Returns the queue's id or U32_MAX. Ends @still.
  */
-static u32 nib_recovery_blame(struct nib_device *ndev, const char *why)
+static u32 nib_recovery_blame(struct nib_device *ndev, struct nib_standstill *still,
+			      const char *why)
 {
-	struct nib_queue *queue = nib_recovery_on_engine(ndev);
-	const struct nib_queue_status *status;
-	u32 progress, heartbeat, id = U32_MAX;
-	u64 packets;
+	u32 id = U32_MAX;
 
-	if (queue && nib_read(ndev, NIB_REG_FW_STATE) == NIB_FW_READY) {
-		status = nib_queue_status_page(queue);
-		progress = nib_read(ndev, NIB_REG_PROGRESS);
-		packets = READ_ONCE(status->packets);
-		heartbeat = nib_read(ndev, NIB_REG_FW_HEARTBEAT);
-		msleep(NIB_STANDSTILL_MS);
-		if (nib_read(ndev, NIB_REG_FW_HEARTBEAT) != heartbeat &&
-		    nib_read(ndev, NIB_REG_PROGRESS) == progress &&
-		    READ_ONCE(status->packets) == packets &&
-		    READ_ONCE(status->running) == NIB_QUEUE_ON_ENGINE) {
-			id = queue->hw_id;
-			nib_queue_blame(queue);
-			nib_queue_dump(queue);
-		}
-	}
-	if (id == U32_MAX) {
+	if (nib_standstill_is(ndev, still)) {
+		id = still->queue->hw_id;
+		nib_queue_blame(still->queue);
+		nib_queue_dump(still->queue);
+	} else {
 		dev_warn(&ndev->pdev->dev, "recovery: %s\n", why);
 		nib_dump_capture(ndev, NULL, why);
 	}
-	nib_queue_put(&queue);
+	nib_queue_put(&still->queue);
 	return id;
+}
+
+/* The same, of who does not move from now on. */
+static u32 nib_recovery_blame_now(struct nib_device *ndev, const char *why)
+{
+	struct nib_standstill still;
+
+	nib_standstill_begin(ndev, &still);
+	if (still.queue && nib_read(ndev, NIB_REG_FW_STATE) == NIB_FW_READY)
+		msleep(NIB_STANDSTILL_MS);
+	return nib_recovery_blame(ndev, &still, why);
 }
 
 /* Gives the device up; see nib_device_lose(). */
@@ -340,12 +379,16 @@ static void nib_recovery_climb(struct nib_device *ndev, enum nib_rung rung, u32 
 static int nib_recovery_silence(struct nib_device *ndev, unsigned int ms, const char *why)
 {
 	u32 heartbeat = nib_read(ndev, NIB_REG_FW_HEARTBEAT), hw_id;
+	struct nib_standstill still;
 	int ret;
 
+	nib_standstill_begin(ndev, &still);
 	ret = nib_ipc_try(ndev, NULL, ms, NIB_ADM_NOP, NIB_IPC_ARGS(0));
-	if (ret != -ETIMEDOUT)
+	if (ret != -ETIMEDOUT) {
+		nib_queue_put(&still.queue);
 		return 0;
-	hw_id = nib_recovery_blame(ndev, why);
+	}
+	hw_id = nib_recovery_blame(ndev, &still, why);
 	if (nib_read(ndev, NIB_REG_FW_STATE) != NIB_FW_READY ||
 	    nib_read(ndev, NIB_REG_FW_HEARTBEAT) == heartbeat)
 		nib_recovery_climb(ndev, NIB_RUNG_FIRMWARE, hw_id);
@@ -366,7 +409,7 @@ static void nib_recovery_queue_silence(struct nib_device *ndev)
 	if (!nib_recovery_silence(ndev, NIB_SECOND_CHANCE_MS, why))
 		return;
 	if (nib_ipc_try(ndev, NULL, NIB_ADMIN_SLOW_MS, NIB_ADM_NOP, NIB_IPC_ARGS(0)) == -ETIMEDOUT)
-		nib_recovery_climb(ndev, NIB_RUNG_FIRMWARE, nib_recovery_blame(ndev, why));
+		nib_recovery_climb(ndev, NIB_RUNG_FIRMWARE, nib_recovery_blame_now(ndev, why));
 }
 
 /* Sees to one queue. */
@@ -447,7 +490,7 @@ static void nib_recovery_work(struct work_struct *work)
 			continue;
 		}
 		if (rung) {
-			nib_recovery_climb(ndev, rung, nib_recovery_blame(ndev, why));
+			nib_recovery_climb(ndev, rung, nib_recovery_blame_now(ndev, why));
 			continue;
 		}
 		queue = nib_recovery_take_queue(rec);

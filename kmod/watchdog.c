@@ -10,6 +10,7 @@
  * is.
  */
 #include <linux/dma-fence.h>
+#include <linux/ktime.h>
 #include <linux/moduleparam.h>
 
 #include "device.h"
@@ -20,7 +21,12 @@ static unsigned int nib_watchdog_ms = 2000;
 module_param_named(watchdog_ms, nib_watchdog_ms, uint, 0644);
 MODULE_PARM_DESC(watchdog_ms, "Time without progress after which a job is stuck (0: never)");
 
-#define NIB_WATCHDOG_TICK_MAX_MS	250u
+/*
+ * How often it looks. What has begun since the last look is seen to stand still only from this one
+ * on, so that the time between two adds to each period.
+ */
+#define NIB_WATCHDOG_LOOKS		16u	/* in a period */
+#define NIB_WATCHDOG_TICK_MAX_MS	125u
 #define NIB_WATCHDOG_TICK_MIN_MS	20u
 
 /*
@@ -31,7 +37,7 @@ MODULE_PARM_DESC(watchdog_ms, "Time without progress after which a job is stuck 
 
 /* What one look at all queues found. */
 struct nib_watchdog_look {
-	unsigned int tick_ms;
+	unsigned int ms;	/* since the last one */
 	bool beats;		/* the heart of the firmware does */
 	bool busy;		/* something is in flight */
 	bool progressed;	/* and some of it gets on */
@@ -42,8 +48,21 @@ static unsigned int nib_watchdog_tick_ms(void)
 {
 	unsigned int ms = READ_ONCE(nib_watchdog_ms);
 
-	return ms ? clamp(ms / 8, NIB_WATCHDOG_TICK_MIN_MS, NIB_WATCHDOG_TICK_MAX_MS) :
-		    NIB_WATCHDOG_TICK_MAX_MS;
+	return ms ? clamp(ms / NIB_WATCHDOG_LOOKS, NIB_WATCHDOG_TICK_MIN_MS,
+			  NIB_WATCHDOG_TICK_MAX_MS) : NIB_WATCHDOG_TICK_MAX_MS;
+}
+
+/*
+ * The time since the last look. A look that is late counts for what it is, within limits: where the
+ * machine was busy elsewhere, so perhaps was the device.
+ */
+static unsigned int nib_watchdog_elapsed_ms(struct nib_device *ndev)
+{
+	unsigned int most = 2 * nib_watchdog_tick_ms();
+	ktime_t now = ktime_get(), last = ndev->watchdog_at;
+
+	ndev->watchdog_at = now;
+	return min_t(s64, ktime_ms_delta(now, last), most);
 }
 
 static void nib_watchdog_look(struct nib_device *ndev, struct nib_queue *queue, u32 progress,
@@ -104,7 +123,7 @@ static void nib_watchdog_check_queue(struct nib_device *ndev, struct nib_queue *
 		queue->watch.ms = 0;
 		return;
 	}
-	queue->watch.ms += look->tick_ms;
+	queue->watch.ms += look->ms;
 	if (queue->watch.ms < patience)
 		return;
 	dev_info_ratelimited(&ndev->pdev->dev, "queue %u: no progress for %u ms\n", queue->hw_id,
@@ -147,7 +166,7 @@ static void nib_watchdog_check_firmware(struct nib_device *ndev,
 	if (look->progressed || look->beats)
 		ndev->watchdog_silent_ms = 0;
 	else
-		ndev->watchdog_silent_ms += look->tick_ms;
+		ndev->watchdog_silent_ms += look->ms;
 	/* It may have been stopped by us, just now. */
 	if (nib_gate_is_closed(&ndev->gate))
 		return;
@@ -162,7 +181,7 @@ static void nib_watchdog_check_firmware(struct nib_device *ndev,
 static void nib_watchdog_work(struct work_struct *work)
 {
 	struct nib_device *ndev = container_of(work, struct nib_device, watchdog.work);
-	struct nib_watchdog_look look = { .tick_ms = nib_watchdog_tick_ms() };
+	struct nib_watchdog_look look = {};
 	bool signalling;
 	int cookie;
 
@@ -178,6 +197,7 @@ static void nib_watchdog_work(struct work_struct *work)
 	} else if (nib_device_is_gone(ndev)) {
 		nib_device_lose(ndev, -ENODEV, "it no longer answers reads");
 	} else {
+		look.ms = nib_watchdog_elapsed_ms(ndev);
 		nib_irq_events(ndev);
 		nib_watchdog_check_queues(ndev, &look);
 		if (look.busy) {

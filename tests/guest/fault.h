@@ -117,6 +117,16 @@ static UNUSED int fence_end(int fd, uint32_t fence)
 	return status < 0 ? status : 0;
 }
 
+/* Fences end as soon as the device has reported; a reset counts once it has helped. */
+static UNUSED void wait_for_resets(int fd, uint32_t count)
+{
+	uint64_t begin = now_ns();
+
+	while (query_device(fd).reset_count < count && now_ns() - begin < 20000000000ull)
+		usleep(5000);
+	EQUAL(query_device(fd).reset_count, count);
+}
+
 static UNUSED bool worker_is_right(const struct worker *w, uint32_t value, uint32_t at)
 {
 	const uint32_t *out = w->mem + FAULT_OUT(at) / 4;

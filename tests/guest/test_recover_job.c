@@ -86,9 +86,11 @@ int main(void)
 	EQUAL(query_device(w.fd).reset_count, before.reset_count);
 	new_queue();
 	middle("\"stuck-packet\",\"rung\":\"engine\"", -EIO, NIB_DONE_CANCELLED);
+	wait_for_resets(w.fd, before.reset_count + 1);
 	EQUAL(query_device(w.fd).engine_resets, before.engine_resets + 1);
 	new_queue();
 	middle("\"stuck-packet\",\"rung\":\"firmware\"", -EIO, NIB_DONE_CANCELLED);
+	wait_for_resets(w.fd, before.reset_count + 2);
 	EQUAL(query_device(w.fd).fw_reboots, before.fw_reboots + 1);
 	new_queue();
 	hangs_again_and_again();
