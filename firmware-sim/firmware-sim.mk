@@ -4,7 +4,7 @@
 include firmware-sim/kernels/kernels.mk
 
 NIBDEV_DIR := $(BUILD)/firmware-sim
-NIBDEV_OBJS := $(addprefix $(NIBDEV_DIR)/,builtin.o chip.o device.o device_fault.o regs.o pool.o \
+NIBDEV_OBJS := $(addprefix $(NIBDEV_DIR)/,builtin.o chip.o device.o device_fault.o regs.o pool.o place.o \
 	trouble.o control.o control_socket.o \
 	hw_init.o hw_mem.o hw_mmu.o hw_timing.o \
 	hw_exec.o hw_exec_attention.o hw_exec_dma.o hw_exec_gemm.o hw_exec_conv.o hw_exec_scan.o \
@@ -13,6 +13,12 @@ NIBDEV_OBJS := $(addprefix $(NIBDEV_DIR)/,builtin.o chip.o device.o device_fault
 	pci.o vfio_user.o guard.o) $(KERNELS_OBJS)
 # What a program that links libnibdev.a needs besides.
 NIBDEV_LIBS := $(shell $(PKG_CONFIG) --libs jansson) -lm -lpthread
+# Without hwloc (NIB_HWLOC=0, or where it is not installed) threads are not bound to cores.
+NIB_HWLOC ?= $(shell $(PKG_CONFIG) --exists hwloc && echo 1)
+ifeq ($(NIB_HWLOC),1)
+NIBDEV_LIBS += $(shell $(PKG_CONFIG) --libs hwloc)
+$(NIBDEV_DIR)/place.o: CFLAGS_EXTRA += -DNIB_HWLOC $(shell $(PKG_CONFIG) --cflags hwloc)
+endif
 NIB_FW_VERSION := $(VERSION)
 
 $(NIBDEV_DIR)/%.o: CFLAGS_EXTRA += -Ifirmware-sim

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "hw.h"
+#include "place.h"
 
 uint64_t nib_host_ns(void)
 {
@@ -130,8 +131,12 @@ int nib_hw_init(struct nib_hw *hw, const struct nib_device_config *config, char 
 	err = hbm_init(hw, config->share);
 	if (!err)
 		err = sram_init(hw);
+	if (!err && config->pin != NIB_PIN_NONE) {
+		nib_place_memory(hw->hbm, hw->chip.mem[NIB_MEM_HBM].bytes);
+		nib_place_memory(hw->sram, hw->chip.mem[NIB_MEM_SRAM].bytes);
+	}
 	if (!err)
-		err = nib_pool_create(config->threads, &hw->pool);
+		err = nib_pool_create(config->threads, config->pin != NIB_PIN_NONE, &hw->pool);
 	if (err) {
 		snprintf(error, error_bytes, "%s: cannot get its memories or threads: errno %d",
 			 hw->chip.name, -err);

@@ -8,6 +8,7 @@
 #include <getopt.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,7 @@ struct options {
 	const char *chip;
 	const char *kernels;
 	unsigned int threads;
+	enum nib_pin pin;
 	int level;
 	bool inject;
 	bool once;
@@ -75,6 +77,7 @@ static const char usage[] =
 	"  --chip NAME|FILE  small (default), edge, maia200-class, or a chip file\n"
 	"  --kernels NAME    scalar, avx2, avx512; default: the best of this processor\n"
 	"  --threads N       that compute at once (default: one a processor)\n"
+	"  --pin HOW         auto (default): each of them to a core, if that leaves one; none\n"
 	"  --log LEVEL       error, warning (default), info or debug\n"
 	"  --control PATH    listen there for orders: faults, link loss, removal; see nib-sim(1)\n"
 	"  --send PATH       send each JSON to a control socket and print the answers\n"
@@ -379,6 +382,7 @@ static int server_create(struct sim *sim, struct nib_vfio_user **server)
 		.chip = sim->options.chip,
 		.kernels = sim->options.kernels,
 		.threads = sim->options.threads,
+		.pin = sim->options.pin,
 		.inject = sim->options.inject,
 		.kick = runner_kick,
 		.log = sim_log,
@@ -523,6 +527,19 @@ static int send_orders(const char *path, char **orders, int count)
 	return bad;
 }
 
+/* That this process may use. */
+static unsigned int processors(void)
+{
+	long online = sysconf(_SC_NPROCESSORS_ONLN);
+	cpu_set_t set;
+	int count;
+
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return online < 1 ? 1 : online < 256 ? (unsigned int)online : 256;
+	count = CPU_COUNT(&set);
+	return count < 256 ? (unsigned int)count : 256;
+}
+
 /* Returns 0, 1 for --help, or 2 for wrong usage. */
 static int options_parse(int argc, char **argv, struct options *o)
 {
@@ -533,6 +550,7 @@ static int options_parse(int argc, char **argv, struct options *o)
 		{ "chip", required_argument, NULL, 'c' },
 		{ "kernels", required_argument, NULL, 'k' },
 		{ "threads", required_argument, NULL, 't' },
+		{ "pin", required_argument, NULL, 'p' },
 		{ "log", required_argument, NULL, 'l' },
 		{ "inject", no_argument, NULL, 'i' },
 		{ "once", no_argument, NULL, 'o' },
@@ -543,7 +561,8 @@ static int options_parse(int argc, char **argv, struct options *o)
 	int option;
 
 	*o = (struct options){ .chip = "small", .level = 4 };
-	o->threads = (unsigned int)sysconf(_SC_NPROCESSORS_ONLN);
+	o->threads = processors();
+	o->pin = NIB_PIN_AUTO;
 	while ((option = getopt_long(argc, argv, "", table, NULL)) != -1) {
 		switch (option) {
 		case 's':
@@ -565,6 +584,13 @@ static int options_parse(int argc, char **argv, struct options *o)
 			o->threads = (unsigned int)strtoul(optarg, &end, 10);
 			if (*end || o->threads < 1 || o->threads > 256) {
 				fprintf(stderr, "nib-sim: --threads %s: not 1 to 256\n", optarg);
+				return 2;
+			}
+			break;
+		case 'p':
+			o->pin = strcmp(optarg, "none") ? NIB_PIN_AUTO : NIB_PIN_NONE;
+			if (o->pin != NIB_PIN_NONE && strcmp(optarg, "auto")) {
+				fprintf(stderr, "nib-sim: --pin %s: not auto or none\n", optarg);
 				return 2;
 			}
 			break;

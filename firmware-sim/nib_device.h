@@ -86,12 +86,20 @@ struct nib_host_ops {
 	void (*trace)(void *host, const struct nib_trace_event *event);
 };
 
+/* Where threads and memory go on a machine with several cores or memory nodes. */
+enum nib_pin {
+	NIB_PIN_NONE = 0,	/* wherever the system puts them */
+	NIB_PIN_AUTO = 1,	/* each thread to a core, if that leaves one; memory to all nodes */
+};
+
 /**
  * struct nib_device_config - how to make a device.
  * @chip: path of a chip file, or the name of a built-in chip ("small", "edge", "maia200-class").
  * @kernels: name of a kernel table, or NULL for the best.
  * @threads: that compute at once, the caller of nib_device_run() included; 0 for 1. Results do not
  *	depend on it.
+ * @pin: for threads that the device starts, never for the caller's. Within what the caller may
+ *	use. Of no effect where the device was built without hwloc.
  * @inject: NIB_REG_INJECT works.
  * @share: HBM is a file that others can map, see nib_device_window(). Else it is this process's own
  *	memory, in huge pages where the system has them.
@@ -102,6 +110,7 @@ struct nib_device_config {
 	const char *chip;
 	const char *kernels;
 	unsigned int threads;
+	enum nib_pin pin;
 	bool inject;
 	bool share;
 	struct nib_host_ops ops;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <time.h>
+#include "place.h"
 #include "pool.h"
 
 #define MAX_THREADS	256u
@@ -136,7 +137,18 @@ static void *worker_main(void *data)
 	return NULL;
 }
 
-int nib_pool_create(unsigned int threads, struct nib_pool **out)
+/* The first core stays with the caller of nib_pool_run(), wherever that runs. */
+static void place(struct nib_pool *pool)
+{
+	struct nib_core *cores = calloc(pool->threads, sizeof(*cores));
+
+	if (cores && nib_place_choose(NULL, pool->threads, cores))
+		for (unsigned int i = 1; i < pool->threads; i++)
+			nib_place_thread(pool->workers[i - 1].thread, &cores[i]);
+	free(cores);
+}
+
+int nib_pool_create(unsigned int threads, bool pin, struct nib_pool **out)
 {
 	struct nib_pool *pool;
 	int err = 0;
@@ -166,6 +178,8 @@ int nib_pool_create(unsigned int threads, struct nib_pool **out)
 		nib_pool_destroy(pool);
 		return -err;
 	}
+	if (pin)
+		place(pool);
 	*out = pool;
 	return 0;
 }

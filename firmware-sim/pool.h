@@ -6,6 +6,7 @@
 #ifndef NIB_POOL_H
 #define NIB_POOL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct nib_pool;
@@ -13,10 +14,11 @@ struct nib_pool;
 /**
  * nib_pool_create - start threads.
  * @threads: that work at once, the caller of nib_pool_run() included; 1 or less starts none.
+ * @pin: give each its own core, see nib_place_choose(). Not the caller: its thread is not ours.
  *
  * Returns 0, or -errno. With no threads to start *pool is NULL, which nib_pool_run() takes.
  */
-int nib_pool_create(unsigned int threads, struct nib_pool **pool);
+int nib_pool_create(unsigned int threads, bool pin, struct nib_pool **pool);
 void nib_pool_destroy(struct nib_pool *pool);
 
 /**

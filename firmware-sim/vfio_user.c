@@ -588,6 +588,7 @@ int nib_vfio_user_create(const struct nib_vfio_config *config, char *error, size
 		.chip = config->chip,
 		.kernels = config->kernels,
 		.threads = config->threads,
+		.pin = config->pin,
 		.inject = config->inject,
 		.share = true,
 		.ops = {

@@ -111,6 +111,7 @@ struct vfio_user_region_access {
  * @chip: as nib_device_config.
  * @kernels: as nib_device_config.
  * @threads: as nib_device_config.
+ * @pin: as nib_device_config.
  * @inject: as nib_device_config.
  * @kick: as nib_host_ops, with @arg. May be NULL.
  * @log: as nib_host_ops, with @arg. May be NULL.
@@ -119,6 +120,7 @@ struct nib_vfio_config {
 	const char *chip;
 	const char *kernels;
 	unsigned int threads;
+	enum nib_pin pin;
 	bool inject;
 	void (*kick)(void *arg);
 	void (*log)(void *arg, int level, const char *line);
