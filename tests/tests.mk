@@ -34,7 +34,8 @@ $(BUILD)/tests/mkmodel: $(BUILD)/tests/bench/mkmodel.o
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^
 
-$(BUILD)/tests/bench_%: $(BUILD)/tests/bench/bench_%.o $(BUILD)/tests/bench/roofline.o $(TEST_LIBS)
+$(BUILD)/tests/bench_%: $(BUILD)/tests/bench/bench_%.o $(BUILD)/tests/bench/roofline.o \
+		$(BUILD)/tests/bench/operands.o $(TEST_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(ALL_LIBS) -lm -lpthread
@@ -81,7 +82,7 @@ fuzz-build: $(BUILD)/tests/mkseeds
 fuzz: fuzz-build ## Every fuzzer for FUZZ_SECONDS (600), with its corpus in build/
 	$(Q)BUILD=$(BUILD) FUZZ_SECONDS=$${FUZZ_SECONDS:-600} tests/check fuzz
 
-bench: programs $(BENCHES) ## Benchmarks of kernels and of whole models
+bench: programs $(BENCHES) $(BUILD)/guest/bench_noop ## Benchmarks of kernels, packets and models (PEER=llama-bench)
 	$(Q)BUILD=$(BUILD) tests/bench/run
 
 check-guest-6.12: ## The in-guest suite on Debian 13's kernel

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 #include "kernels/kernels.h"
+#include "operands.h"
 
 static const char *filter = "", *only;
 static int csv, quick;
@@ -27,53 +28,38 @@ static double now(void)
 
 static void *make(size_t bytes)
 {
-	size_t rounded = (bytes + 4095) / 4096 * 4096, i;
+	size_t rounded = (bytes + 4095) / 4096 * 4096;
 	uint8_t *p = aligned_alloc(4096, rounded);
 
 	if (!p) {
 		fprintf(stderr, "bench_kernels: no memory for %zu bytes\n", bytes);
 		exit(1);
 	}
-	/* Codes whose values are between 0.5 and 6 in every format. */
-	for (i = 0; i < rounded; i++)
-		p[i] = 0x38 + ((uint8_t)(i * 2654435761u >> 24) & 7);
+	fill_codes(p, rounded);
 	return p;
 }
 
 static float *make_floats(size_t n)
 {
 	float *x = make(n * sizeof(float));
-	size_t i;
 
-	for (i = 0; i < n; i++)
-		x[i] = (float)((uint32_t)i * 2654435761u >> 8) * 0x1p-23f - 1;
+	fill_floats(x, n);
 	return x;
 }
 
 static uint8_t *make_rows(uint32_t fmt, uint32_t rows, uint32_t k)
 {
-	size_t pitch = nib_row_bytes(fmt, k);
-	float *x = make_floats(k);
-	uint8_t *a = make(pitch * rows);
-	uint32_t i;
+	uint8_t *a = make(nib_row_bytes(fmt, k) * rows);
 
-	for (i = 0; i < rows; i++)
-		nib_kernels_scalar.row_encode(fmt, NIB_SCALE_CEIL, x, k, a + i * pitch);
-	free(x);
+	fill_rows(a, fmt, rows, k);
 	return a;
 }
 
 static uint8_t *make_panels(uint32_t fmt, uint32_t n, uint32_t k)
 {
-	size_t bytes = nib_panels_bytes(fmt, n, k), tile = nib_tile_bytes(fmt), i, t;
-	uint32_t block = nib_format_block(fmt);
-	uint8_t *w = make(bytes);
+	uint8_t *w = make(nib_panels_bytes(fmt, n, k));
 
-	for (i = 0; block && i < bytes; i += tile)
-		for (t = 0; t < nib_format_terms(fmt); t++)
-			memset(w + i + t * (tile / nib_format_terms(fmt)),
-			       0x38 + (int)(i / tile & 7) + (fmt == NIB_FMT_NVFP4 ? 0 : 0x40),
-			       NIB_PANEL_N * (NIB_TILE_K / block));
+	fill_panels(w, fmt, n, k);
 	return w;
 }
 
@@ -108,21 +94,6 @@ static void report(const char *table, const char *name, double seconds, double b
 static int wanted(const char *name)
 {
 	return strstr(name, filter) != NULL;
-}
-
-static const char *format_name(uint32_t fmt)
-{
-	switch (fmt) {
-	case NIB_FMT_F32: return "f32";
-	case NIB_FMT_BF16: return "bf16";
-	case NIB_FMT_E4M3: return "e4m3";
-	case NIB_FMT_MXFP4: return "mxfp4";
-	case NIB_FMT_NVFP4: return "nvfp4";
-	case NIB_FMT_MXFP8: return "mxfp8";
-	case NIB_FMT_MXFP8_E5M2: return "mxfp8-e5m2";
-	case NIB_FMT_MXFP8X2: return "mxfp8x2";
-	default: return "?";
-	}
 }
 
 static void bench_gemm(const struct nib_kernels *table, uint32_t a_fmt, uint32_t w_fmt,

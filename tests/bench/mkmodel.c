@@ -292,6 +292,30 @@ static void put_tensor(struct writer *w, const struct tensor *t, uint64_t *rng)
 	pad(w);
 }
 
+/*
+ * What a step of the model comes to, whatever runs it: bytes of weights that it streams (not the
+ * embedding, of which it reads a row a token), and operations a token in the layers and in the head.
+ */
+static int print_cost(const struct shape *s, const struct type *type)
+{
+	struct tensor *list = calloc((size_t)s->layers * 9 + 3, sizeof(*list));
+	uint64_t bytes = 0, layers = 0, head;
+	uint32_t count, i;
+
+	if (!list)
+		return 1;
+	count = list_tensors(s, type, list);
+	for (i = 1; i < count; i++) {
+		bytes += tensor_bytes(&list[i]);
+		layers += list[i].rows > 1 && i + 1 < count ? 2 * list[i].columns * list[i].rows : 0;
+	}
+	head = 2 * list[count - 1].columns * list[count - 1].rows;
+	printf("%llu %llu %llu\n", (unsigned long long)bytes, (unsigned long long)layers,
+	       (unsigned long long)head);
+	free(list);
+	return 0;
+}
+
 static int write_model(const char *path, const struct shape *s, const struct type *type,
 		       uint64_t seed)
 {
@@ -347,7 +371,9 @@ static int write_model(const char *path, const struct shape *s, const struct typ
 static void usage(FILE *out)
 {
 	fprintf(out, "usage: mkmodel [OPTION]... OUT.gguf\n"
-		"Writes a Llama-class model with random weights.\n"
+		"       mkmodel [OPTION]... --cost\n"
+		"Writes a Llama-class model with random weights, or says what a step of it costs:\n"
+		"bytes of weights, operations a token in the layers, operations a token in the head.\n"
 		"  --dim N --layers N --ffn N --heads N --kv-heads N --vocab N --context N\n"
 		"               shape; by default 2048 16 8192 32 8 32000 8192 (1.1 B parameters)\n"
 		"  --type T     mxfp4 (default), nvfp4, q8_0, q4_0, f16\n"
@@ -372,8 +398,10 @@ int main(int argc, char **argv)
 		{ "dim", 1, NULL, 0 },	  { "layers", 1, NULL, 1 }, { "ffn", 1, NULL, 2 },
 		{ "heads", 1, NULL, 3 },  { "kv-heads", 1, NULL, 4 }, { "vocab", 1, NULL, 5 },
 		{ "context", 1, NULL, 6 }, { "type", 1, NULL, 't' }, { "seed", 1, NULL, 's' },
-		{ "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 },
+		{ "cost", 0, NULL, 'c' },  { "help", 0, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
 	};
+	bool cost = false;
 	uint64_t seed = 1;
 	size_t i;
 	int c;
@@ -383,6 +411,8 @@ int main(int argc, char **argv)
 			*fields[c] = (uint32_t)strtoul(optarg, NULL, 0);
 		} else if (c == 's') {
 			seed = strtoull(optarg, NULL, 0);
+		} else if (c == 'c') {
+			cost = true;
 		} else if (c == 't') {
 			for (i = 0; i < sizeof(types) / sizeof(types[0]); i++)
 				if (!strcmp(optarg, types[i].name))
@@ -397,9 +427,11 @@ int main(int argc, char **argv)
 			return c == 'h' ? 0 : 2;
 		}
 	}
-	if (optind + 1 != argc || !shape_is_sane(&shape)) {
+	if (optind + !cost != argc || !shape_is_sane(&shape)) {
 		usage(stderr);
 		return 2;
 	}
+	if (cost)
+		return print_cost(&shape, type);
 	return write_model(argv[optind], &shape, type, seed);
 }
