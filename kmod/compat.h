@@ -28,6 +28,11 @@
 #define system_dfl_wq system_unbound_wq
 #endif
 
+/* What workqueues are without WQ_UNBOUND, where that has a name. */
+#ifndef NIB_HAVE_WQ_PERCPU
+#define WQ_PERCPU 0
+#endif
+
 /* Arguments of drm_sched_init() in a struct. */
 #ifndef NIB_HAVE_SCHED_INIT_ARGS
 struct drm_sched_init_args {

@@ -9,6 +9,7 @@
 
 #include <drm/drm_managed.h>
 
+#include "compat.h"
 #include "debugfs.h"
 #include "device.h"
 #include "dma.h"
@@ -88,6 +89,7 @@ void nib_device_flush_cleanup(struct nib_device *ndev)
 {
 	unsigned int i;
 
+	flush_workqueue(ndev->run_wq);
 	flush_workqueue(ndev->sched_wq);
 	for (i = 0; i < 3; i++)
 		flush_workqueue(nib_cleanup_wq);
@@ -233,6 +235,13 @@ static int nib_device_init_software(struct nib_device *ndev)
 	if (!ndev->sched_wq)
 		return -ENOMEM;
 	ret = drmm_add_action_or_reset(drm, nib_device_destroy_wq, ndev->sched_wq);
+	if (ret)
+		return ret;
+	ndev->run_wq = alloc_workqueue(NIB_DRM_NAME "-run",
+				       WQ_PERCPU | WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
+	if (!ndev->run_wq)
+		return -ENOMEM;
+	ret = drmm_add_action_or_reset(drm, nib_device_destroy_wq, ndev->run_wq);
 	if (ret)
 		return ret;
 	ndev->recovery_wq = alloc_workqueue(NIB_DRM_NAME "-recovery", WQ_UNBOUND | WQ_MEM_RECLAIM,

@@ -109,8 +109,13 @@ struct nib_device {
 	/** @users: whose clients have it open. */
 	struct nib_users users;
 
-	/** @sched_wq: where the schedulers of queues and VMs run. */
+	/** @sched_wq: where the schedulers of VMs, and of the driver's own queue, run. */
 	struct workqueue_struct *sched_wq;
+	/**
+	 * @run_wq: where those of clients' queues run: at once, where the job was submitted or the
+	 * interrupt came. Nothing there waits, or takes longer than it takes to write a ring entry.
+	 */
+	struct workqueue_struct *run_wq;
 	/** @recovery_wq: watchdog, killing queues, losing the device: fences depend on it. */
 	struct workqueue_struct *recovery_wq;
 

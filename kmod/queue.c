@@ -534,7 +534,8 @@ static int nib_queue_init_sched(struct nib_queue *queue)
 	struct drm_gpu_scheduler *sched = &queue->sched;
 	const struct drm_sched_init_args args = {
 		.ops = &nib_queue_sched_ops,
-		.submit_wq = ndev->sched_wq,
+		/* The driver's own runs change page tables first, which may take a while. */
+		.submit_wq = queue->flags & NIB_QUEUE_KERNEL ? ndev->sched_wq : ndev->run_wq,
 		.num_rqs = 1,
 		.credit_limit = NIB_RING_ENTRIES,
 		/* Jobs time out on the device's clock, not on the wall's: see watchdog.c. */
