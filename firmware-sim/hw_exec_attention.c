@@ -16,6 +16,8 @@
 #define GROUP_MACS_SCALAR (1ull << 24)
 /* From this size on, threads share a group. */
 #define PARALLEL_MACS (1ull << 17)
+/* Chunks of one row that are computed before they are joined. */
+#define MAX_CHUNKS 64u
 /* Rows of a packet that room is made for when the first of them comes. */
 #define MAX_AHEAD 4096u
 
@@ -249,19 +251,81 @@ static void attention_part(void *arg, unsigned int part, unsigned int thread)
 	g->kernels->attention(&job, g->scratch + thread * g->scratch_floats);
 }
 
+/* One row's chunks that threads share. @first: position of the first. */
+struct chunk_parts {
+	const struct nib_kernels *kernels;
+	const struct nib_attention_job *job;
+	uint64_t first;
+	uint32_t chunks;
+	unsigned int parts;
+	float *partial;
+	float *scratch;
+	size_t scratch_floats;
+};
+
+static void chunk_part(void *arg, unsigned int part, unsigned int thread)
+{
+	const struct chunk_parts *g = arg;
+	struct nib_attention_job job = *g->job;
+	uint64_t at = (uint64_t)g->chunks * part / g->parts;
+	uint64_t end = (uint64_t)g->chunks * (part + 1) / g->parts, skip;
+
+	job.partial = g->partial + at * job.n_heads * NIB_ATTN_PART(job.head_dim);
+	at = g->first + at * NIB_ATTN_CHUNK;
+	end = g->first + end * NIB_ATTN_CHUNK - 1;
+	job.last = (uint32_t)(end < job.last ? end : job.last);
+	skip = at > job.first ? at - job.first : 0;
+	job.first += (uint32_t)skip;
+	job.k_rows += skip;
+	job.v_rows += skip;
+	g->kernels->attention(&job, g->scratch + thread * g->scratch_floats);
+}
+
+/* One row over a long context: runs of chunks, each of which reads memory in sequence. */
+static bool attention_chunks(struct nib_access *a, const struct context *c,
+			     const struct nib_attention_job *job)
+{
+	struct nib_arena_mark mark = nib_arena_mark(&a->hw->arena);
+	size_t part = job->n_heads * NIB_ATTN_PART(job->head_dim);
+	uint64_t first = job->first / NIB_ATTN_CHUNK * NIB_ATTN_CHUNK, chunks, done;
+	struct chunk_parts g = {
+		.kernels = a->hw->kernels, .job = job, .scratch = c->scratch,
+		.scratch_floats = nib_attention_scratch(job->head_dim),
+	};
+	float *partial = nib_arena_get(&a->hw->arena, (1 + MAX_CHUNKS) * part * sizeof(*partial));
+
+	if (!partial)
+		return nib_access_fault(a, NIB_DONE_FAULT_VALUE, job->n_heads);
+	chunks = (job->last - first) / NIB_ATTN_CHUNK + 1;
+	/* What is joined so far is part 0. */
+	for (done = 0; done < chunks; done += g.chunks) {
+		g.first = first + done * NIB_ATTN_CHUNK;
+		g.chunks = (uint32_t)(chunks - done < MAX_CHUNKS ? chunks - done : MAX_CHUNKS);
+		g.partial = done ? partial + part : partial;
+		g.parts = nib_pool_parts(a->hw->pool, g.chunks);
+		nib_pool_run(a->hw->pool, g.parts, chunk_part, &g);
+		a->hw->kernels->attention_join(job, partial, g.chunks + (done > 0),
+					       done + g.chunks == chunks);
+	}
+	nib_arena_release(&a->hw->arena, mark);
+	return true;
+}
+
 /* Cuts the work so that every thread has some; a little work stays in one piece. */
-static void attention_run(struct nib_access *a, const struct context *c,
+static bool attention_run(struct nib_access *a, const struct context *c,
 			  const struct nib_attention_job *job)
 {
-	uint32_t pass, parts;
+	uint32_t pass, parts, threads = nib_pool_threads(a->hw->pool);
 	struct attention_parts g = {
 		.kernels = a->hw->kernels, .job = *job, .scratch = c->scratch,
 		.scratch_floats = nib_attention_scratch(job->head_dim),
 		.row_parts = 1, .kv_parts = 1,
 	};
 
-	if (nib_pool_threads(a->hw->pool) > 1 &&
+	if (threads > 1 &&
 	    group_macs(&c->p, job->last - job->first + 1, job->rows) >= PARALLEL_MACS) {
+		if (job->rows == 1 && (job->last - job->first) / NIB_ATTN_CHUNK >= threads)
+			return attention_chunks(a, c, job);
 		/* Rows that a kernel takes in one pass over the context. */
 		pass = NIB_ATTN_QUERIES / (job->n_heads / job->n_kv_heads);
 		pass = pass ? pass : 1;
@@ -270,6 +334,7 @@ static void attention_run(struct nib_access *a, const struct context *c,
 		g.kv_parts = (parts + g.row_parts - 1) / g.row_parts;
 	}
 	nib_pool_run(a->hw->pool, g.row_parts * g.kv_parts, attention_part, &g);
+	return true;
 }
 
 /* Reads the table's entry of row @r, once, and checks that it does not see too much. */
@@ -367,8 +432,7 @@ static bool group_block(struct nib_access *a, struct context *c, const struct gr
 		.scale = nib_f32(p->scale),
 		.softcap = nib_f32(p->softcap),
 	};
-	attention_run(a, c, &job);
-	return nib_rows_commit(a, &out);
+	return attention_run(a, c, &job) && nib_rows_commit(a, &out);
 }
 
 static bool group_run(struct nib_access *a, struct context *c, const struct group *g)

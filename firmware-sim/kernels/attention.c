@@ -11,6 +11,7 @@
 
 #define QUERIES	NIB_ATTN_QUERIES	/* of a pass */
 #define CHUNK	NIB_ATTN_CHUNK
+#define PITCH	NIB_ATTN_PITCH		/* of scores */
 #define STRIP	NIB_ATTN_STRIP		/* positions that are decoded at a time */
 #define FETCH	8u			/* positions decoded between two fetches */
 #define STEP	4u			/* positions of a tile */
@@ -49,9 +50,11 @@ struct pass {
 	uint32_t padded;		/* elements of a head with padding */
 	float *q;			/* [query][padded] */
 	float *total;			/* [query][padded]: values so far */
-	float *o;			/* [query of a K/V head][padded]: values of the chunk */
-	float *p;			/* [query of a K/V head][CHUNK]: scores, then weights */
+	float *o;			/* [query][padded]: values of the chunk */
+	float *p;			/* [query][PITCH]: scores, then weights */
 	float *rows;			/* [STRIP][padded]: decoded keys or values */
+	float *part;			/* of the chunk, where chunks are not joined */
+	int direct;			/* see suits_direct() */
 	struct kv_table k_table;
 	struct kv_table v_table;
 };
@@ -148,12 +151,12 @@ NIB_INLINE void dots_tile(const uint32_t queries, const uint32_t padded, const f
 	}
 #ifdef __AVX512F__
 	if (queries == 4) {
-		v16_sum16(scores, CHUNK, s);
+		v16_sum16(scores, PITCH, s);
 		return;
 	}
 #endif
 	for (h = 0; h < queries; h++)
-		v16_sum4(scores + h * CHUNK, s[h][0], s[h][1], s[h][2], s[h][3]);
+		v16_sum4(scores + h * PITCH, s[h][0], s[h][1], s[h][2], s[h][3]);
 }
 
 /* p[query][j] = q[query] . k[j] for the strip's positions from..to of the chunk at @base. */
@@ -185,9 +188,9 @@ static void chunk_dots(const struct pass *p, uint32_t t, uint32_t base, uint32_t
 		end = least(at | (STRIP - 1), to);
 		decode_strip(p, job->k_rows, job->k_fmt, &p->k_table, t, at, end);
 		for (i = 0; i + TILE <= p->each; i += TILE)
-			dots_strip(TILE, p, q + i * p->padded, base, at, end, p->p + i * CHUNK);
+			dots_strip(TILE, p, q + i * p->padded, base, at, end, p->p + i * PITCH);
 		for (; i < p->each; i++)
-			dots_strip(1, p, q + i * p->padded, base, at, end, p->p + i * CHUNK);
+			dots_strip(1, p, q + i * p->padded, base, at, end, p->p + i * PITCH);
 	}
 }
 
@@ -247,7 +250,7 @@ NIB_INLINE void values_tile(const uint32_t queries, const uint32_t vectors, cons
 		for (v = 0; v < vectors; v++)
 			x[v] = v16_load(row + v * 16);
 		for (h = 0; h < queries; h++) {
-			v16 w = v16_set1(weights[h * CHUNK + j]);
+			v16 w = v16_set1(weights[h * PITCH + j]);
 
 			for (v = 0; v < vectors; v++)
 				s[h][v] = v16_fma(w, x[v], s[h][v]);
@@ -262,7 +265,7 @@ NIB_INLINE void values_tile(const uint32_t queries, const uint32_t vectors, cons
 NIB_INLINE void values_strip(const uint32_t queries, const struct pass *p, uint32_t i,
 			     uint32_t base, uint32_t from, uint32_t to)
 {
-	const float *weights = p->p + i * CHUNK + (from - base);
+	const float *weights = p->p + i * PITCH + (from - base);
 	const float *row = p->rows + from % STRIP * p->padded;
 	uint32_t padded = p->padded, n = to - from + 1, d;
 	float *o = p->o + i * padded;
@@ -318,145 +321,253 @@ static void chunk_values(const struct pass *p, uint32_t t, uint32_t base, uint32
 	}
 }
 
-#ifdef __AVX512F__
-/*
- * Four queries alone, as in decoding with four heads to a K/V head: keys and values go from the
- * page through registers. By way of p->rows they would be stored and loaded once more.
- */
-NIB_INLINE void dots_direct(const uint32_t fmt, const struct pass *p, uint32_t t, uint32_t base,
-			    uint32_t from, uint32_t to)
+/* Joins values @o with maximum @max2 and sum @sum2 to @total, of @n, with *@max and *@sum. */
+static void merge(float *max, float *sum, float *restrict total, uint32_t n, float max2, float sum2,
+		  const float *restrict o)
 {
-	const struct nib_attention_job *job = p->job;
-	uint32_t dim = job->head_dim, width = job->n_kv_heads * dim, at = (p->kv + t) * dim;
-	const float *q = p->q + t * TILE * p->padded;
-	uint32_t j, i, h, v, half, n;
+	float both = nib_max(*max, max2);
+	float a = nib_exp(*max - both), b = nib_exp(max2 - both);
+	uint32_t i;
 
-	for (j = from / STEP * STEP; j <= to; j += STEP) {
-		v16 s[TILE][STEP], x[2][4];
+	*max = both;
+	*sum = nib_fma(*sum, a, sum2 * b);
+	for (i = 0; i < n; i++)
+		total[i] = nib_fma(total[i], a, o[i] * b);
+}
 
-		if (j % FETCH == 0)
-			prefetch_part(p, job->k_rows, job->k_fmt, t, j);
-		_Pragma("GCC unroll 2")
-		for (half = 0; half < 2; half++) {
-			struct kv_slice k[2];
+/* What a chunk gives a query: kept apart, or joined to what the query has. */
+static void chunk_end(const struct pass *p, struct query *query, float max, float sum,
+		      const float *o)
+{
+	float *total = p->total + (query - p->query) * p->padded;
+	uint32_t dim = p->job->head_dim;
 
-			for (n = 0; n < 2; n++) {
-				uint32_t pos = most(from, least(to, j + half * 2 + n));
+	if (p->part) {
+		float *part = p->part + query->head * NIB_ATTN_PART(dim);
 
-				k[n] = kv_slice(fmt, job->k_rows[pos - job->first], width, at);
-			}
-			_Pragma("GCC unroll 4")
-			for (h = 0; h < TILE; h++)
-				s[h][half * 2] = s[h][half * 2 + 1] = v16_set1(0.0f);
-			for (i = 0; i < dim; i += 64) {
-				kv_64(fmt, &p->k_table, &k[0], i, x[0]);
-				kv_64(fmt, &p->k_table, &k[1], i, x[1]);
-				_Pragma("GCC unroll 4")
-				for (v = 0; v < 4; v++) {
-					_Pragma("GCC unroll 4")
-					for (h = 0; h < TILE; h++) {
-						v16 y = v16_load(q + h * dim + i + v * 16);
-
-						s[h][half * 2] =
-							v16_fma(y, x[0][v], s[h][half * 2]);
-						s[h][half * 2 + 1] =
-							v16_fma(y, x[1][v], s[h][half * 2 + 1]);
-					}
-				}
-			}
-		}
-		v16_sum16(p->p + (j - base), CHUNK, s);
+		memcpy(part, o, dim * sizeof(float));
+		part[dim] = max;
+		part[dim + 1] = sum;
+	} else if (query->from != query->first) {
+		merge(&query->max, &query->sum, total, p->padded, max, sum, o);
+	} else {
+		query->max = max;
+		query->sum = sum;
+		memcpy(total, o, p->padded * sizeof(float));
 	}
 }
 
-NIB_INLINE void values_direct(const uint32_t fmt, const struct pass *p, uint32_t t, uint32_t base,
-			      uint32_t from, uint32_t to)
+#ifdef __AVX512F__
+/*
+ * One row with a multiple of four heads to a K/V head, as in decoding: keys and values go from the
+ * page through registers, and all K/V heads of a few positions before the next positions, in the
+ * order in which they lie in memory. By way of p->rows they would be stored and loaded once more.
+ */
+#define FETCH_ROWS	16u	/* fetched ahead */
+#define VALUE_ROWS	16u	/* between loading and storing sums of values */
+
+/*
+ * Fetches what is FETCH_ROWS behind positions @j .. @j + STEP of the chunk's keys, or its values:
+ * those, or else the values of the chunk, or the keys of the next one. K/V head @t's part of it.
+ */
+NIB_INLINE void fetch_rows(const struct pass *p, const int values, uint32_t j, uint32_t from,
+			   uint32_t to, uint32_t t)
 {
 	const struct nib_attention_job *job = p->job;
-	uint32_t dim = job->head_dim, width = job->n_kv_heads * dim, at = (p->kv + t) * dim;
-	const float *weights = p->p;
-	uint32_t j, i, h, v;
+	const uint8_t *const *rows = values ? job->v_rows : job->k_rows;
+	uint32_t fmt = values ? job->v_fmt : job->k_fmt, bytes, n, line;
+
+	j += FETCH_ROWS;
+	if (j + STEP - 1 > to && !values) {
+		rows = job->v_rows;
+		fmt = job->v_fmt;
+		j = from + (j > to ? j - to - 1 : 0);
+	} else if (j > to && values) {
+		rows = job->k_rows;
+		fmt = job->k_fmt;
+		to = p->last;
+	}
+	if (j + STEP - 1 > to)
+		return;
+	bytes = job->head_dim * nib_format_bits(fmt) / 8;
+	for (n = 0; n < STEP; n++) {
+		const uint8_t *row = rows[j + n - job->first];
+
+		for (line = 0; line < bytes; line += 64)
+			__builtin_prefetch(row + (p->kv + t) * bytes + line, 0, 3);
+		if (t == 0)
+			__builtin_prefetch(row + job->n_kv_heads * bytes, 0, 3);
+	}
+}
+
+/* Scores of four queries at @q at STEP positions, whose slices are @k. */
+NIB_INLINE void dots_four(const uint32_t fmt, const struct pass *p, const struct kv_slice *k,
+			  const float *q, float *scores)
+{
+	uint32_t dim = p->job->head_dim, i, h, v, n;
+	v16 s[TILE][STEP];
+
+	_Pragma("GCC unroll 4")
+	for (h = 0; h < TILE; h++)
+		_Pragma("GCC unroll 4")
+		for (n = 0; n < STEP; n++)
+			s[h][n] = v16_set1(0.0f);
+	for (i = 0; i < dim; i += 64) {
+		struct kv_raw raw[STEP];
+
+		_Pragma("GCC unroll 4")
+		for (n = 0; n < STEP; n++)
+			if (kv_is_raw(fmt))
+				raw[n] = kv_raw_get(fmt, &p->k_table, &k[n], i);
+		_Pragma("GCC unroll 4")
+		for (v = 0; v < 4; v++) {
+			v16 x[STEP];
+
+			_Pragma("GCC unroll 4")
+			for (n = 0; n < STEP; n++)
+				x[n] = kv_vector(fmt, &raw[n], &k[n], i, v);
+			_Pragma("GCC unroll 4")
+			for (h = 0; h < TILE; h++) {
+				v16 y = v16_load(q + h * dim + i + v * 16);
+
+				_Pragma("GCC unroll 4")
+				for (n = 0; n < STEP; n++)
+					s[h][n] = v16_fma(y, x[n], s[h][n]);
+			}
+		}
+	}
+	v16_sum16(scores, PITCH, s);
+}
+
+NIB_INLINE void dots_direct(const uint32_t fmt, const struct pass *p, uint32_t base, uint32_t from,
+			    uint32_t to)
+{
+	const struct nib_attention_job *job = p->job;
+	const uint32_t block = nib_format_block(fmt) ? nib_format_block(fmt) : NIB_MAX_DIM;
+	uint32_t dim = job->head_dim, width = job->n_kv_heads * dim, j, n, t, i;
+	const uint8_t *const *rows = job->k_rows - job->first;
+	float scale[STEP][KV_SCALES] __attribute__((aligned(64)));
+
+	for (j = from / STEP * STEP; j <= to; j += STEP) {
+		const uint8_t *row[STEP];
+		struct kv_slice k[STEP];
+
+		for (n = 0; n < STEP; n++) {
+			row[n] = rows[most(from, least(to, j + n))];
+			kv_scales(fmt, row[n], width, 0, width, scale[n]);
+		}
+		for (t = 0; t < p->n_kv; t++) {
+			fetch_rows(p, 0, j, from, to, t);
+			_Pragma("GCC unroll 4")
+			for (n = 0; n < STEP; n++)
+				k[n] = kv_slice(fmt, row[n], width, (p->kv + t) * dim,
+						scale[n] + (p->kv + t) * dim / block);
+			for (i = t * p->each; i < (t + 1) * p->each; i += TILE)
+				dots_four(fmt, p, k, p->q + i * dim, p->p + i * PITCH + (j - base));
+		}
+	}
+}
+
+/* o[query] += p[query][j] * v[j] for positions @from .. @from + @n, whose slices are @v. */
+NIB_INLINE void values_four(const uint32_t fmt, const struct pass *p, const struct kv_slice *v,
+			    uint32_t n, const float *weights, float *o)
+{
+	uint32_t dim = p->job->head_dim, i, j, h, g;
+	v16 s[TILE][4], x[4];
 
 	for (i = 0; i < dim; i += 64) {
-		v16 s[TILE][4], x[4];
-
 		_Pragma("GCC unroll 4")
 		for (h = 0; h < TILE; h++)
 			_Pragma("GCC unroll 4")
-			for (v = 0; v < 4; v++)
-				s[h][v] = v16_set1(0.0f);
-		for (j = from; j <= to; j++) {
-			struct kv_slice row = kv_slice(fmt, job->v_rows[j - job->first], width, at);
-
-			if (i == 0 && j % FETCH == 0)
-				prefetch_part(p, job->v_rows, job->v_fmt, t, j);
-			kv_64(fmt, &p->v_table, &row, i, x);
+			for (g = 0; g < 4; g++)
+				s[h][g] = v16_load(o + h * dim + i + g * 16);
+		for (j = 0; j < n; j++) {
+			kv_64(fmt, &p->v_table, &v[j], i, x);
 			_Pragma("GCC unroll 4")
 			for (h = 0; h < TILE; h++) {
-				v16 w = v16_set1(weights[h * CHUNK + (j - base)]);
+				v16 w = v16_set1(weights[h * PITCH + j]);
 
 				_Pragma("GCC unroll 4")
-				for (v = 0; v < 4; v++)
-					s[h][v] = v16_fma(w, x[v], s[h][v]);
+				for (g = 0; g < 4; g++)
+					s[h][g] = v16_fma(w, x[g], s[h][g]);
 			}
 		}
+		_Pragma("GCC unroll 4")
 		for (h = 0; h < TILE; h++)
-			for (v = 0; v < 4; v++)
-				v16_store(p->o + h * dim + i + v * 16, s[h][v]);
+			_Pragma("GCC unroll 4")
+			for (g = 0; g < 4; g++)
+				v16_store(o + h * dim + i + g * 16, s[h][g]);
 	}
 }
 
-/* True where it did the work. */
-static int dots_few(const struct pass *p, uint32_t t, uint32_t base, uint32_t from, uint32_t to)
+NIB_INLINE void values_direct(const uint32_t fmt, const struct pass *p, uint32_t base,
+			      uint32_t from, uint32_t to)
 {
 	const struct nib_attention_job *job = p->job;
+	const uint32_t block = nib_format_block(fmt) ? nib_format_block(fmt) : NIB_MAX_DIM;
+	uint32_t dim = job->head_dim, width = job->n_kv_heads * dim, j, n, some, t, i;
+	const uint8_t *const *rows = job->v_rows - job->first;
+	float scale[VALUE_ROWS][KV_SCALES] __attribute__((aligned(64)));
+	struct kv_slice v[VALUE_ROWS];
 
-	if (p->each != TILE || !kv_suits(job->k_fmt, (p->kv + t) * job->head_dim, job->head_dim))
-		return 0;
-	KV_BY_FORMAT(job->k_fmt, dots_direct, p, t, base, from, to);
-	return 1;
+	for (j = from; j <= to; j += some) {
+		some = least(VALUE_ROWS, to - j + 1);
+		for (n = 0; n < some; n++)
+			kv_scales(fmt, rows[j + n], width, 0, width, scale[n]);
+		for (t = 0; t < p->n_kv; t++) {
+			for (n = 0; n < VALUE_ROWS; n += STEP)
+				fetch_rows(p, 1, j + n, from, to, t);
+			for (n = 0; n < some; n++)
+				v[n] = kv_slice(fmt, rows[j + n], width, (p->kv + t) * dim,
+						scale[n] + (p->kv + t) * dim / block);
+			for (i = t * p->each; i < (t + 1) * p->each; i += TILE)
+				values_four(fmt, p, v, some, p->p + i * PITCH + (j - base),
+					    p->o + i * dim);
+		}
+	}
 }
 
-static int values_few(const struct pass *p, uint32_t t, uint32_t base, uint32_t from, uint32_t to)
+/* Whether a row goes this way. */
+static int suits_direct(const struct pass *p, uint32_t rows)
 {
 	const struct nib_attention_job *job = p->job;
-	const struct query *query = p->query + t * TILE;
+	uint32_t dim = job->head_dim, width = job->n_kv_heads * dim;
 
-	if (p->each != TILE || query[0].first != query[TILE - 1].first ||
-	    query[0].last != query[TILE - 1].last ||
-	    !kv_suits(job->v_fmt, (p->kv + t) * job->head_dim, job->head_dim))
-		return 0;
-	KV_BY_FORMAT(job->v_fmt, values_direct, p, t, base, from, to);
-	return 1;
+	return rows == 1 && p->each % TILE == 0 && kv_suits(job->k_fmt, 0, dim) &&
+	       kv_suits(job->v_fmt, 0, dim) && kv_scales_fit(job->k_fmt, width) &&
+	       kv_scales_fit(job->v_fmt, width);
+}
+
+/* The chunk at @base for all queries of the pass. */
+static void chunk_direct(struct pass *p, uint32_t base)
+{
+	const struct nib_attention_job *job = p->job;
+	uint32_t from = most(p->first, base), to = least(p->last, base + CHUNK - 1), i;
+	uint32_t queries = p->n_kv * p->each;
+	float max[QUERIES], sum[QUERIES];
+
+	KV_BY_FORMAT(job->k_fmt, dots_direct, p, base, from, to);
+	for (i = 0; i < queries; i++)
+		sum[i] = chunk_weights(job, p->p + i * PITCH, base, from, to, &max[i]);
+	memset(p->o, 0, queries * p->padded * sizeof(float));
+	KV_BY_FORMAT(job->v_fmt, values_direct, p, base, from, to);
+	for (i = 0; i < queries; i++) {
+		p->query[i].from = from;
+		chunk_end(p, &p->query[i], max[i], sum[i], p->o + i * p->padded);
+	}
 }
 #else
-static int dots_few(const struct pass *p, uint32_t t, uint32_t base, uint32_t from, uint32_t to)
+static int suits_direct(const struct pass *p, uint32_t rows)
 {
-	(void)p, (void)t, (void)base, (void)from, (void)to;
+	(void)p, (void)rows;
 	return 0;
 }
 
-static int values_few(const struct pass *p, uint32_t t, uint32_t base, uint32_t from, uint32_t to)
+static void chunk_direct(struct pass *p, uint32_t base)
 {
-	(void)p, (void)t, (void)base, (void)from, (void)to;
-	return 0;
+	(void)p, (void)base;
 }
 #endif
-
-/* Joins a chunk with maximum @max, sum @sum and values @o to what a query has. */
-static void merge(const struct pass *p, struct query *query, float max, float sum,
-		  const float *restrict o)
-{
-	float *restrict total = p->total + (query - p->query) * p->padded;
-	float both = nib_max(query->max, max);
-	float a = nib_exp(query->max - both), b = nib_exp(max - both);
-	uint32_t i;
-
-	query->max = both;
-	query->sum = nib_fma(query->sum, a, sum * b);
-	for (i = 0; i < p->padded; i++)
-		total[i] = nib_fma(total[i], a, o[i] * b);
-}
 
 /* All queries of K/V head @t of the pass over the chunk at @base. */
 static void chunk(struct pass *p, uint32_t t, uint32_t base)
@@ -475,28 +586,15 @@ static void chunk(struct pass *p, uint32_t t, uint32_t base)
 	}
 	if (from > to)
 		return;
-	if (!dots_few(p, t, base, from, to))
-		chunk_dots(p, t, base, from, to);
+	chunk_dots(p, t, base, from, to);
 	for (i = 0; i < p->each; i++)
 		if (query[i].from <= query[i].to)
-			sum[i] = chunk_weights(p->job, p->p + i * CHUNK, base, query[i].from,
+			sum[i] = chunk_weights(p->job, p->p + i * PITCH, base, query[i].from,
 					       query[i].to, &max[i]);
-	if (!values_few(p, t, base, from, to))
-		chunk_values(p, t, base, from, to);
-	for (i = 0; i < p->each; i++) {
-		const float *o = p->o + i * p->padded;
-
-		if (query[i].from > query[i].to)
-			continue;
-		if (query[i].from != query[i].first) {
-			merge(p, &query[i], max[i], sum[i], o);
-			continue;
-		}
-		query[i].max = max[i];
-		query[i].sum = sum[i];
-		memcpy(p->total + (query + i - p->query) * p->padded, o,
-		       p->padded * sizeof(float));
-	}
+	chunk_values(p, t, base, from, to);
+	for (i = 0; i < p->each; i++)
+		if (query[i].from <= query[i].to)
+			chunk_end(p, &query[i], max[i], sum[i], p->o + i * p->padded);
 }
 
 /*
@@ -532,25 +630,60 @@ static void pass_prepare(struct pass *p, uint32_t row, uint32_t rows, uint32_t a
 	}
 }
 
+/* @total / @sum to the output; @zero has as many zeros as a head has elements. */
+static void head_end(const struct nib_attention_job *job, uint32_t head, float *max, float *sum,
+		     float *restrict total, float *restrict out, const float *zero)
+{
+	uint32_t dim = job->head_dim, d;
+
+	if (job->sinks)
+		merge(max, sum, total, dim, job->sinks[head], 1.0f, zero);
+	for (d = 0; d < dim; d++)
+		out[d] = nib_canonical(total[d] / *sum);
+}
+
 static void pass_run(struct pass *p)
 {
 	const struct nib_attention_job *job = p->job;
-	uint32_t dim = job->head_dim, base, i, t, d;
+	uint32_t base, i, t;
 
-	for (base = p->first / CHUNK * CHUNK; base <= p->last; base += CHUNK)
-		for (t = 0; t < p->n_kv; t++)
+	p->part = job->partial;
+	for (base = p->first / CHUNK * CHUNK; base <= p->last; base += CHUNK) {
+		for (t = 0; t < p->n_kv && !p->direct; t++)
 			chunk(p, t, base);
-	if (job->sinks)
-		memset(p->o, 0, p->padded * sizeof(float));
+		if (p->direct)
+			chunk_direct(p, base);
+		if (p->part)
+			p->part += job->n_heads * NIB_ATTN_PART(job->head_dim);
+	}
+	if (p->part)
+		return;
+	memset(p->o, 0, p->padded * sizeof(float));
 	for (i = 0; i < p->n_kv * p->each; i++) {
 		struct query *query = &p->query[i];
-		const float *restrict total = p->total + i * p->padded;
-		float *restrict out = query->out;
 
-		if (job->sinks)
-			merge(p, query, job->sinks[query->head], 1.0f, p->o);
-		for (d = 0; d < dim; d++)
-			out[d] = nib_canonical(total[d] / query->sum);
+		head_end(job, query->head, &query->max, &query->sum, p->total + i * p->padded,
+			 query->out, p->o);
+	}
+}
+
+void NIB_KERNEL(nib_attention_join)(const struct nib_attention_job *job, float *partial,
+				    uint32_t chunks, int last)
+{
+	static const float zero[NIB_ATTN_MAX_HEAD_DIM];
+	uint32_t share = job->n_heads / job->n_kv_heads, dim = job->head_dim, head, c;
+	uint32_t kv = job->kv_count ? job->kv_count : job->n_kv_heads;
+
+	for (head = job->kv_first * share; head < (job->kv_first + kv) * share; head++) {
+		float *part = partial + head * NIB_ATTN_PART(dim), *next = part;
+
+		for (c = 1; c < chunks; c++) {
+			next += job->n_heads * NIB_ATTN_PART(dim);
+			merge(&part[dim], &part[dim + 1], part, dim, next[dim], next[dim + 1], next);
+		}
+		if (last)
+			head_end(job, head, &part[dim], &part[dim + 1], part,
+				 job->out + head * dim, zero);
 	}
 }
 
@@ -580,6 +713,7 @@ void NIB_KERNEL(nib_attention)(const struct nib_attention_job *job, float *scrat
 			for (p.kv = job->kv_first; p.kv < kv_end; p.kv += p.n_kv) {
 				p.n_kv = least(QUERIES / (rows * heads), kv_end - p.kv);
 				pass_prepare(&p, row, rows, at, heads);
+				p.direct = suits_direct(&p, rows);
 				pass_run(&p);
 			}
 		}

@@ -35,6 +35,8 @@ void NIB_KERNEL(nib_panel_decode)(uint32_t fmt, const void *panels, size_t k, ui
 				  float alpha, float *dst);
 void NIB_KERNEL(nib_gemm)(const struct nib_gemm_job *job);
 void NIB_KERNEL(nib_attention)(const struct nib_attention_job *job, float *scratch);
+void NIB_KERNEL(nib_attention_join)(const struct nib_attention_job *job, float *partial,
+				    uint32_t chunks, int last);
 void NIB_KERNEL(nib_vec)(const struct nib_vec_job *job);
 void NIB_KERNEL(nib_depthwise)(const struct nib_depthwise_job *job);
 void NIB_KERNEL(nib_scan)(const struct nib_scan_job *job);
@@ -51,6 +53,7 @@ uint32_t NIB_KERNEL(nib_sample)(const float *logits, uint32_t n,
 		.panel_decode = NIB_KERNEL(nib_panel_decode),	\
 		.gemm = NIB_KERNEL(nib_gemm),			\
 		.attention = NIB_KERNEL(nib_attention),		\
+		.attention_join = NIB_KERNEL(nib_attention_join),	\
 		.vec = NIB_KERNEL(nib_vec),			\
 		.depthwise = NIB_KERNEL(nib_depthwise),		\
 		.scan = NIB_KERNEL(nib_scan),			\

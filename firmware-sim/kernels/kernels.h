@@ -66,6 +66,9 @@ struct nib_gemm_job {
  * @rows: query rows; 0 counts as 1, and then pitches need not be set.
  * @window: row r sees the last @window positions only, none below @first; 0 for all from @first
  *	on. One row needs none: its @first says it.
+ * @partial: NULL: the result goes to @out. Else one row's results stay apart by chunks, so that
+ *	threads share a long context: NIB_ATTN_PART floats for chunk c, counted from the one that
+ *	holds @first, and head h at partial + (c * n_heads + h) * NIB_ATTN_PART(head_dim).
  * @kv_first: first K/V head wanted; @q, @out and @sinks are those of head 0 nevertheless.
  * @kv_count: K/V heads wanted; 0 for all.
  * @scale: factor on scores.
@@ -77,6 +80,7 @@ struct nib_attention_job {
 	const uint8_t *const *k_rows;
 	const uint8_t *const *v_rows;
 	const float *sinks;
+	float *partial;
 	size_t q_pitch;
 	size_t out_pitch;
 	uint32_t first;
@@ -189,6 +193,8 @@ struct nib_scan_job {
  * @panel_decode: output @row of a matrix in panel layout, k elements times @alpha, to FP32.
  * @gemm: see struct nib_gemm_job.
  * @attention: see struct nib_attention_job. @scratch holds nib_attention_scratch() floats.
+ * @attention_join: joins parts 1.. of @chunks consecutive ones into part 0, in their order; with
+ *	@last, for the wanted K/V heads, the result to @job->out.
  * @vec: see struct nib_vec_job.
  * @depthwise: see struct nib_depthwise_job.
  * @scan: see struct nib_scan_job.
@@ -204,6 +210,8 @@ struct nib_kernels {
 			     float *dst);
 	void (*gemm)(const struct nib_gemm_job *job);
 	void (*attention)(const struct nib_attention_job *job, float *scratch);
+	void (*attention_join)(const struct nib_attention_job *job, float *partial,
+			       uint32_t chunks, int last);
 	void (*vec)(const struct nib_vec_job *job);
 	void (*depthwise)(const struct nib_depthwise_job *job);
 	void (*scan)(const struct nib_scan_job *job);
@@ -218,11 +226,15 @@ struct nib_kernels {
  */
 #define NIB_ATTN_QUERIES	64u
 #define NIB_ATTN_STRIP		32u
+#define NIB_ATTN_PITCH		(NIB_ATTN_CHUNK + 16u)	/* no power of two, for the cache's sake */
+
+/* Floats of what one chunk gives one head: values, maximum, sum. */
+#define NIB_ATTN_PART(head_dim)	((size_t)(head_dim) + 2)
 
 /* Floats of scratch that an attention kernel needs, for any number of rows. */
 static inline size_t nib_attention_scratch(uint32_t head_dim)
 {
-	return NIB_ATTN_CHUNK * NIB_ATTN_QUERIES +
+	return NIB_ATTN_PITCH * NIB_ATTN_QUERIES +
 	       ((size_t)head_dim + 15) / 16 * 16 * (3 * NIB_ATTN_QUERIES + NIB_ATTN_STRIP);
 }
 

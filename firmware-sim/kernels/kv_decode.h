@@ -48,19 +48,20 @@ static void kv_prepare(struct kv_table *table, uint32_t fmt)
 		table->order[i] = i % 2 * 16 + i / 8 % 2 * 32 + i / 16 * 4 + i / 2 % 4;
 }
 
-/* Four FP32 vectors from the bytes of 64 BF16 numbers in kv_table.order. */
-NIB_INLINE void kv_unpack(__m512i low, __m512i high, __m512 *x)
-{
-	const __m512i odd = _mm512_set1_epi32((int)0xffff0000u);
-	__m512i a = _mm512_unpacklo_epi8(low, high), b = _mm512_unpackhi_epi8(low, high);
+/* 64 elements on their way: BF16 pairs of vectors 0 and 1, and of 2 and 3. */
+struct kv_raw {
+	__m512i pair[2];
+};
 
-	x[0] = _mm512_castsi512_ps(_mm512_slli_epi32(a, 16));
-	x[1] = _mm512_castsi512_ps(_mm512_and_si512(a, odd));
-	x[2] = _mm512_castsi512_ps(_mm512_slli_epi32(b, 16));
-	x[3] = _mm512_castsi512_ps(_mm512_and_si512(b, odd));
+/* From the bytes of 64 BF16 numbers in kv_table.order. */
+NIB_INLINE struct kv_raw kv_unpack(__m512i low, __m512i high)
+{
+	return (struct kv_raw){
+		{ _mm512_unpacklo_epi8(low, high), _mm512_unpackhi_epi8(low, high) }
+	};
 }
 
-NIB_INLINE void kv_fp8(const struct kv_table *t, const uint8_t *data, __m512 *x)
+NIB_INLINE struct kv_raw kv_fp8(const struct kv_table *t, const uint8_t *data)
 {
 	__m512i codes = _mm512_permutexvar_epi8(_mm512_load_si512(t->order),
 						_mm512_loadu_si512(data));
@@ -71,95 +72,162 @@ NIB_INLINE void kv_fp8(const struct kv_table *t, const uint8_t *data, __m512 *x)
 
 	/* 0xf8: a | (b & c) */
 	high = _mm512_ternarylogic_epi32(high, codes, _mm512_set1_epi8((char)0x80), 0xf8);
-	kv_unpack(low, high, x);
+	return kv_unpack(low, high);
 }
 
-NIB_INLINE void kv_fp4(const struct kv_table *t, const uint8_t *data, __m512 *x)
+NIB_INLINE struct kv_raw kv_fp4(const struct kv_table *t, const uint8_t *data)
 {
 	__m512i codes = _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)data));
 
 	/* Lookups use six bits, and the table of 16 codes repeats. */
 	codes = _mm512_or_si512(codes, _mm512_slli_epi16(codes, 4));
 	codes = _mm512_permutexvar_epi8(_mm512_load_si512(t->order), codes);
-	kv_unpack(_mm512_permutexvar_epi8(codes, _mm512_load_si512(t->low)),
-		  _mm512_permutexvar_epi8(codes, _mm512_load_si512(t->high)), x);
+	return kv_unpack(_mm512_permutexvar_epi8(codes, _mm512_load_si512(t->low)),
+			 _mm512_permutexvar_epi8(codes, _mm512_load_si512(t->high)));
 }
 
-/* Where the slice of a row lies; @scale: its first block scale. */
+/* Formats that kv_raw_get() has something to do for. */
+NIB_INLINE int kv_is_raw(const uint32_t fmt)
+{
+	return fmt != NIB_FMT_F32 && fmt != NIB_FMT_BF16;
+}
+
+/* Where the slice of a row lies. @scale: its first block scale. */
 struct kv_slice {
 	const uint8_t *data;
-	const uint8_t *scale;
+	const float *scale;
 	float row_scale;
 };
 
 /* 64 elements from element @i of the slice on; @fmt is constant. */
+NIB_INLINE struct kv_raw kv_raw_get(const uint32_t fmt, const struct kv_table *t,
+				    const struct kv_slice *s, uint32_t i)
+{
+	const uint8_t *data = s->data + i * nib_format_bits(fmt) / 8;
+
+	return nib_format_bits(fmt) == 4 ? kv_fp4(t, data) : kv_fp8(t, data);
+}
+
+/* Vector @v of them, with scales. */
+NIB_INLINE __m512 kv_vector(const uint32_t fmt, const struct kv_raw *raw, const struct kv_slice *s,
+			    uint32_t i, const uint32_t v)
+{
+	const uint32_t block = nib_format_block(fmt);
+	__m512i x;
+
+	if (fmt == NIB_FMT_F32)
+		return _mm512_loadu_ps(s->data + (i + v * 16) * 4);
+	if (fmt == NIB_FMT_BF16)
+		x = _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(
+				(const __m256i *)(s->data + (i + v * 16) * 2))), 16);
+	else if (v % 2)
+		x = _mm512_and_si512(raw->pair[v / 2], _mm512_set1_epi32((int)0xffff0000u));
+	else
+		x = _mm512_slli_epi32(raw->pair[v / 2], 16);
+	if (!block)
+		return _mm512_castsi512_ps(x);
+	x = _mm512_castps_si512(_mm512_mul_ps(_mm512_castsi512_ps(x),
+					      _mm512_set1_ps(s->scale[(i + v * 16) / block])));
+	if (fmt == NIB_FMT_NVFP4)
+		return _mm512_mul_ps(_mm512_castsi512_ps(x), _mm512_set1_ps(s->row_scale));
+	return _mm512_castsi512_ps(x);
+}
+
 NIB_INLINE void kv_64(const uint32_t fmt, const struct kv_table *t, const struct kv_slice *s,
 		      uint32_t i, __m512 *x)
 {
+	struct kv_raw raw;
 	uint32_t v;
 
-	switch (fmt) {
-	case NIB_FMT_F32:
-		for (v = 0; v < 4; v++)
-			x[v] = _mm512_loadu_ps(s->data + (i + v * 16) * 4);
-		break;
-	case NIB_FMT_BF16:
-		for (v = 0; v < 4; v++)
-			x[v] = _mm512_castsi512_ps(_mm512_slli_epi32(
-				_mm512_cvtepu16_epi32(_mm256_loadu_si256(
-					(const __m256i *)(s->data + (i + v * 16) * 2))), 16));
-		break;
-	case NIB_FMT_MXFP4:
-	case NIB_FMT_NVFP4:
-		kv_fp4(t, s->data + i / 2, x);
-		break;
-	default:
-		kv_fp8(t, s->data + i, x);
-		break;
-	}
-	for (v = 0; v < 4; v++) {
-		if (fmt == NIB_FMT_NVFP4) {
-			x[v] = _mm512_mul_ps(x[v], _mm512_set1_ps(
-						nib_ue4m3_decode(s->scale[i / 16 + v])));
-			x[v] = _mm512_mul_ps(x[v], _mm512_set1_ps(s->row_scale));
-		} else if (nib_format_block(fmt)) {
-			x[v] = _mm512_mul_ps(x[v], _mm512_set1_ps(
-						nib_e8m0_decode(s->scale[i / 32 + v / 2])));
-		}
-	}
+	if (kv_is_raw(fmt))
+		raw = kv_raw_get(fmt, t, s, i);
+	_Pragma("GCC unroll 4")
+	for (v = 0; v < 4; v++)
+		x[v] = kv_vector(fmt, &raw, s, i, v);
 }
 
+/*
+ * Elements @from.. of a row of @width. @scale: scales of the row's blocks from the first of the slice on.
+ */
 NIB_INLINE struct kv_slice kv_slice(const uint32_t fmt, const uint8_t *row, uint32_t width,
-				    uint32_t from)
+				    uint32_t from, const float *scale)
 {
-	const uint32_t bits = nib_format_bits(fmt), block = nib_format_block(fmt);
-	size_t data = nib_row_data_bytes(fmt, width);
-	struct kv_slice s = { .data = row + (size_t)from * bits / 8 };
+	struct kv_slice s = {
+		.data = row + (size_t)from * nib_format_bits(fmt) / 8, .scale = scale,
+	};
 
-	if (block)
-		s.scale = row + data + from / block;
 	if (fmt == NIB_FMT_NVFP4)
-		memcpy(&s.row_scale, row + data + nib_row_scale_bytes(fmt, width), 4);
+		memcpy(&s.row_scale, row + nib_row_data_bytes(fmt, width) +
+				     nib_row_scale_bytes(fmt, width), 4);
 	return s;
 }
+
+/*
+ * Scales of elements @from .. @from + @count of a row of @width; @scale has room for whole vectors.
+ * @fmt is constant.
+ */
+NIB_INLINE void kv_scales(const uint32_t fmt, const uint8_t *row, uint32_t width, uint32_t from,
+			  uint32_t count, float *scale)
+{
+	const uint32_t block = nib_format_block(fmt);
+	const uint8_t *code = row + nib_row_data_bytes(fmt, width);
+	const __m512i nan = _mm512_set1_epi32(0x7fc00000);
+	uint32_t i, n;
+
+	if (!block)
+		return;
+	code += from / block;
+	n = count / block;
+	for (i = 0; i < n; i += 16) {
+		__mmask16 some = n - i < 16 ? (__mmask16)((1u << (n - i)) - 1) : (__mmask16)0xffff;
+		__m512i x = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(some, code + i));
+		__m512i bits;
+
+		if (fmt == NIB_FMT_NVFP4) {
+			/* Bits of an FP32 2^-120 times as large. */
+			x = _mm512_and_si512(x, _mm512_set1_epi32(0x7f));
+			bits = _mm512_castps_si512(_mm512_mul_ps(
+				_mm512_castsi512_ps(_mm512_slli_epi32(x, 20)),
+				_mm512_set1_ps(0x1p120f)));
+			bits = _mm512_mask_mov_epi32(
+				bits, _mm512_cmpeq_epi32_mask(x, _mm512_set1_epi32(0x7f)), nan);
+		} else {
+			bits = _mm512_max_epu32(_mm512_slli_epi32(x, 23),
+						_mm512_set1_epi32(0x00400000));
+			bits = _mm512_mask_mov_epi32(
+				bits, _mm512_cmpeq_epi32_mask(x, _mm512_set1_epi32(0xff)), nan);
+		}
+		_mm512_store_si512(scale + i, bits);
+	}
+}
+
+#define KV_SCALES	128u	/* decoded at once, at most */
 
 /* @count rows, @pitch floats apart at @dst; @fmt is constant. */
 NIB_INLINE void kv_rows(const uint32_t fmt, const struct kv_table *t, const uint8_t *const *rows,
 			uint32_t count, uint32_t width, uint32_t from, uint32_t n, float *dst,
 			uint32_t pitch)
 {
+	float scale[KV_SCALES] __attribute__((aligned(64)));
 	struct kv_slice s;
 	uint32_t r, i, v;
 	__m512 x[4];
 
 	for (r = 0; r < count; r++, dst += pitch) {
-		s = kv_slice(fmt, rows[r], width, from);
+		kv_scales(fmt, rows[r], width, from, n, scale);
+		s = kv_slice(fmt, rows[r], width, from, scale);
 		for (i = 0; i < n; i += 64) {
 			kv_64(fmt, t, &s, i, x);
 			for (v = 0; v < 4; v++)
 				_mm512_storeu_ps(dst + i + v * 16, x[v]);
 		}
 	}
+}
+
+/* Whether the scales of so many elements fit. */
+static int kv_scales_fit(uint32_t fmt, uint32_t n)
+{
+	return !nib_format_block(fmt) || n / nib_format_block(fmt) <= KV_SCALES;
 }
 
 /* Whether a slice suits. */

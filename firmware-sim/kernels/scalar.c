@@ -243,27 +243,68 @@ static void attention_chunk(const struct nib_attention_job *job, const float *q,
 	attention_merge(s, max, lanes_sum(lane), o, dim);
 }
 
+static void attention_end(const struct nib_attention_job *job, uint32_t row, uint32_t head,
+			  struct attention_state *s, float *o)
+{
+	uint32_t dim = job->head_dim, d;
+	float *out = job->out + row * job->out_pitch / 4 + head * dim;
+
+	if (job->sinks) {
+		memset(o, 0, dim * sizeof(float));
+		attention_merge(s, job->sinks[head], 1.0f, o, dim);
+	}
+	for (d = 0; d < dim; d++)
+		out[d] = nib_canonical(s->value[d] / s->sum);
+}
+
 /* One head of one row, over positions first..last. */
 static void attention_head(const struct nib_attention_job *job, uint32_t row, uint32_t head,
 			   uint32_t first, uint32_t last, float *scratch)
 {
-	uint32_t dim = job->head_dim, from, to, d;
+	uint32_t dim = job->head_dim, from, to;
 	float *p = scratch, *x = p + NIB_ATTN_CHUNK, *o = x + dim, *value = o + dim;
 	const float *q = job->q + row * job->q_pitch / 4 + head * dim;
-	float *out = job->out + row * job->out_pitch / 4 + head * dim;
+	float *part = job->partial ? job->partial + head * NIB_ATTN_PART(dim) : NULL;
 	struct attention_state s = { .value = value, .empty = 1 };
 
 	for (from = first; from <= last; from = to + 1) {
 		to = from | (NIB_ATTN_CHUNK - 1);
 		to = to < last ? to : last;
+		if (job->partial)
+			s = (struct attention_state){ .value = part, .empty = 1 };
 		attention_chunk(job, q, head, from, to, p, x, o, &s);
+		if (job->partial) {
+			part[dim] = s.max;
+			part[dim + 1] = s.sum;
+			part += job->n_heads * NIB_ATTN_PART(dim);
+		}
 	}
-	if (job->sinks) {
-		memset(o, 0, dim * sizeof(float));
-		attention_merge(&s, job->sinks[head], 1.0f, o, dim);
+	if (!job->partial)
+		attention_end(job, row, head, &s, o);
+}
+
+void nib_attention_join_scalar(const struct nib_attention_job *job, float *partial,
+			       uint32_t chunks, int last)
+{
+	uint32_t share = job->n_heads / job->n_kv_heads, dim = job->head_dim, head, c;
+	uint32_t kv = job->kv_count ? job->kv_count : job->n_kv_heads;
+	float zero[NIB_ATTN_MAX_HEAD_DIM];
+
+	for (head = job->kv_first * share; head < (job->kv_first + kv) * share; head++) {
+		float *part = partial + head * NIB_ATTN_PART(dim), *next = part;
+		struct attention_state s = {
+			.value = part, .max = part[dim], .sum = part[dim + 1],
+		};
+
+		for (c = 1; c < chunks; c++) {
+			next += job->n_heads * NIB_ATTN_PART(dim);
+			attention_merge(&s, next[dim], next[dim + 1], next, dim);
+		}
+		part[dim] = s.max;
+		part[dim + 1] = s.sum;
+		if (last)
+			attention_end(job, 0, head, &s, zero);
 	}
-	for (d = 0; d < dim; d++)
-		out[d] = nib_canonical(value[d] / s.sum);
 }
 
 void nib_attention_scalar(const struct nib_attention_job *job, float *scratch)

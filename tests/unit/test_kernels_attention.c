@@ -136,6 +136,36 @@ static void attention_exact(const struct attention_case *c, double *out)
 	free(row);
 }
 
+/* The same in two runs of chunks that are joined afterwards, in two steps. */
+static void attention_in_parts(const struct attention_case *c, const struct nib_kernels *table)
+{
+	struct nib_attention_job job = c->job;
+	uint32_t first = job.first / NIB_ATTN_CHUNK, chunks = job.last / NIB_ATTN_CHUNK - first + 1;
+	size_t part = job.n_heads * NIB_ATTN_PART(job.head_dim);
+	float *partial = fixture_alloc(chunks * part * sizeof(float));
+	uint32_t cut = chunks / 2, skip;
+
+	job.partial = partial;
+	if (cut) {
+		job.last = (first + cut) * NIB_ATTN_CHUNK - 1;
+		table->attention(&job, c->scratch);
+		skip = job.last + 1 - job.first;
+		job.first += skip;
+		job.k_rows += skip;
+		job.v_rows += skip;
+		job.last = c->job.last;
+		job.partial += cut * part;
+		table->attention(&job, c->scratch);
+		table->attention_join(&job, partial, cut, 0);
+		memcpy(partial + (cut - 1) * part, partial, part * sizeof(float));
+		table->attention_join(&job, partial + (cut - 1) * part, chunks - cut + 1, 1);
+	} else {
+		table->attention(&job, c->scratch);
+		table->attention_join(&job, partial, 1, 1);
+	}
+	free(partial);
+}
+
 static void attention_check(uint32_t k_fmt, uint32_t v_fmt, uint32_t first, uint32_t last,
 			    uint32_t kv_heads, uint32_t share, uint32_t dim, uint32_t variant)
 {
@@ -156,6 +186,9 @@ static void attention_check(uint32_t k_fmt, uint32_t v_fmt, uint32_t first, uint
 		memset(c.scratch, 0xff, nib_attention_scratch(dim) * 4);
 		memset(c.got, 0x5a, n * 4ul);
 		fixture_table(t)->attention(&c.job, c.scratch);
+		fixture_same(c.got, c.want, n, fixture_table(t)->name);
+		memset(c.got, 0x5a, n * 4ul);
+		attention_in_parts(&c, fixture_table(t));
 		fixture_same(c.got, c.want, n, fixture_table(t)->name);
 	}
 	attention_free(&c);
@@ -199,6 +232,10 @@ START_TEST(attention_formats)
 					fixture_below(8));
 	}
 	attention_check(k_fmt, v_fmt, 0, 5, 1, 1, NIB_ATTN_MAX_HEAD_DIM, 0);
+	/* What decoding does: heads in fours. */
+	for (round = 0; round < 8; round++)
+		attention_check(k_fmt, v_fmt, fixture_below(300), 300 + fixture_below(600),
+				1 + fixture_below(3), round % 2 ? 4 : 8, round % 3 ? 64 : 128, round);
 }
 END_TEST
 
