@@ -25,6 +25,13 @@ $(patsubst %,$(BUILD)/tests/unit/test_%.o,$(DUMP_TESTS)) $(BUILD)/tests/fuzz/fuz
 	CFLAGS_EXTRA += -Isamples
 $(patsubst %,$(BUILD)/tests/test_%,$(DUMP_TESTS)) $(BUILD)/tests/fuzz_dump: $(REPLAY_OBJS)
 
+# What accel-trace writes is read by the code that protoc-c makes for it, from the same description.
+$(BUILD)/tests/unit/test_trace_file.o: CFLAGS_EXTRA += -I$(TRACE_DIR) \
+	$(shell $(PKG_CONFIG) --cflags libprotobuf-c)
+$(BUILD)/tests/unit/test_trace_file.o: | $(TRACE_DIR)/perfetto.pb-c.c
+$(BUILD)/tests/test_trace_file: $(TRACE_DIR)/perfetto.pb-c.o
+$(BUILD)/tests/test_trace_file: ALL_LIBS += $(shell $(PKG_CONFIG) --libs libprotobuf-c)
+
 # Of the other library.
 $(BUILD)/tests/test_telemetry $(BUILD)/tests/fuzz_telemetry: $(BUILD)/libaccel-telemetry.a
 $(BUILD)/tests/test_telemetry $(BUILD)/tests/fuzz_telemetry: ALL_LIBS += $(TELEMETRY_LIBS)
@@ -62,18 +69,45 @@ $(BUILD)/guest/%: $(BUILD)/tests/guest/%.o
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs libdrm) $(GUEST_LIBS) -lpthread
 
+# Kernels and the device's arithmetic again, in builds of their own: with AddressSanitizer and
+# UndefinedBehaviorSanitizer, and, where clang has its run-time, with MemorySanitizer.
+SANITIZED_TESTS := kernels_attention kernels_codec kernels_gemm kernels_math kernels_sample \
+	kernels_vec format format_tables device_packets device_models
+sanitized-tests: $(SANITIZED_TESTS:%=$(BUILD)/tests/test_%)
+sanitized-address:
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized/address SANITIZE=address,undefined \
+		CFLAGS='-O1 -g' KERNELS_OPT=-O1 sanitized-tests
+sanitized-memory:
+	$(Q)if echo 'int main(void) { return 0; }' | \
+		clang -fsanitize=memory -x c - -o $(BUILD)/msan-works 2>/dev/null; then \
+		$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized/memory CC=clang SANITIZE=memory \
+			CFLAGS='-O1 -g' KERNELS_OPT=-O1 sanitized-tests; \
+	else \
+		rm -rf $(BUILD)/sanitized/memory; \
+	fi
+
+# Of chip files jansson knows more than it shows: see tests/unit/msan.c.
+ifeq ($(SANITIZE),memory)
+$(BUILD)/tests/test_%: private LDFLAGS += -Wl,--wrap=fwrite -Wl,--wrap=nib_chip_load
+$(BUILD)/firmware-sim/chip.o: CFLAGS_EXTRA += -fno-sanitize=memory
+endif
+
 unit-tests: $(UNIT_TESTS)
 fuzzers: $(FUZZERS)
 guest-tests: $(GUEST_TESTS)
 
-check-unit: programs unit-tests ## Unit tests on the in-process device; no guest, no root, seconds
-	$(Q)BUILD=$(BUILD) tests/check unit
+# A build that is sanitized as a whole has no variants of its own.
+SANITIZED := $(if $(SANITIZE),,sanitized-address sanitized-memory)
+CHECK := BUILD=$(BUILD) SANITIZED_TESTS='$(if $(SANITIZED),$(SANITIZED_TESTS))' tests/check
+
+check-unit: programs unit-tests $(SANITIZED) ## Unit tests, of kernels with sanitizers, too; no guest, no root, minutes
+	$(Q)$(CHECK) unit
 
 check-asan: ## The unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=address,undefined check-unit
 
-check-run: programs unit-tests guest-tests toolbox fuzz-build
-	$(Q)BUILD=$(BUILD) tests/check all
+check-run: programs unit-tests $(SANITIZED) guest-tests toolbox fuzz-build
+	$(Q)$(CHECK) all
 
 fuzz-build: $(BUILD)/tests/mkseeds
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=clang \
@@ -97,7 +131,7 @@ check-debug: programs guest-tests toolbox ## On a kernel with KASAN, lockdep, ..
 check-static: toolbox ## checkpatch, sparse, kernel-doc and the like over the driver
 	$(Q)BUILD=$(BUILD) tests/check static
 
-.PHONY: check-static check-debug check-guest-6.12 check-guest-backport unit-tests fuzzers guest-tests check-unit check-asan check-run fuzz-build fuzz bench
+.PHONY: sanitized-tests sanitized-address sanitized-memory check-static check-debug check-guest-6.12 check-guest-backport unit-tests fuzzers guest-tests check-unit check-asan check-run fuzz-build fuzz bench
 
 $(BUILD)/tests/model/kld.o: CFLAGS_EXTRA += $(shell $(PKG_CONFIG) --cflags jansson 2>/dev/null)
 $(BUILD)/tests/kld: $(BUILD)/tests/model/kld.o

@@ -3,7 +3,9 @@
 # instruction set see its flags, so that the library may be built on one machine and run on another.
 # -fno-trapping-math lets selects replace branches; it changes no result.
 
-KERNELS_CFLAGS := -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math -fno-strict-aliasing
+# A build for tests alone may want it faster than its kernels.
+KERNELS_OPT ?= -O3
+KERNELS_CFLAGS := $(KERNELS_OPT) -ffp-contract=off -fno-math-errno -fno-trapping-math -fno-strict-aliasing
 # clang says so where a sanitizer keeps it from vectorizing what a pragma asks for.
 ifneq ($(findstring clang,$(CC)),)
 KERNELS_CFLAGS += -Wno-pass-failed
