@@ -145,13 +145,27 @@ static void chipset(bool save)
 	close(fd);
 }
 
+/* True if with pm_test it comes back by itself. */
+static bool only_tests(void)
+{
+	char text[128] = "";
+	FILE *f = fopen("/sys/power/pm_test", "r");
+
+	if (f && !fgets(text, sizeof(text), f))
+		text[0] = 0;
+	if (f)
+		fclose(f);
+	return f && !strstr(text, "[none]");
+}
+
 static void machine_sleep(const char *state)
 {
 	chipset(true);
-	/* With pm_test it comes back by itself, or else by the clock. */
 	if (!access("/sys/class/rtc/rtc0/wakealarm", F_OK)) {
 		write_file("/sys/class/rtc/rtc0/wakealarm", "0");
 		OK(write_file("/sys/class/rtc/rtc0/wakealarm", "+3"));
+	} else if (!only_tests()) {
+		SKIP("nothing would wake this machine");
 	}
 	OK(write_file("/sys/power/state", state));
 	chipset(false);
