@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Every allocation that an ioctl makes fails once: the call says ENOMEM or works, and nothing is
- * lost. With NIB_PROBE_FROM=n the same for the probe, from its n-th allocation. Needs a kernel with
+ * lost. With NIB_PROBE_FROM=n instead the probe, from its n-th allocation. Needs a kernel with
  * fault injection (fail-nth).
  */
 #include "guest.h"
@@ -10,11 +10,16 @@
 
 #define VA	0x100000000ull
 #define STATS_VA 0x7f0000000000ull
+#define EVICT_VA 0x7e0000000000ull
+#define LEASE_VA 0x7d0000000000ull
 #define DRIVER	"/sys/bus/pci/drivers/nib"
 #define DEBUG	"/sys/kernel/debug/"
 
 static struct guest g;
 static uint32_t bo, spare, leased, stream, last, points;
+static uint32_t rivals[2];	/* leases of which only one is in SRAM as a whole */
+static uint64_t rival_bytes, crowd_bytes;
+static unsigned int asked;	/* which allocation is to fail */
 static int other, sink;
 static int fail_nth;
 static bool hit;	/* the failure that was asked for has happened */
@@ -158,8 +163,7 @@ static int do_submit_all(void)
 		.stats_va = STATS_VA, .syncs = NIB_OBJ_ARRAY(1, syncs),
 	};
 
-	if (leased)
-		job.leases = (struct nib_obj_array)NIB_OBJ_ARRAY(1, &lease);
+	job.leases = (struct nib_obj_array)NIB_OBJ_ARRAY(1, &lease);
 	return done(submit_jobs(g.fd, &job, 1));
 }
 
@@ -249,6 +253,67 @@ static int do_lease(void)
 	return ret;
 }
 
+static int name(uint32_t lease)
+{
+	struct nib_lease_ref ref = { .handle = lease };
+
+	return submit_naming(g.fd, g.queue, stream, last, &ref, 1);
+}
+
+/* The one comes into SRAM and the other leaves it, and back. */
+static int do_lease_move(void)
+{
+	int ret = done(name(rivals[0]));
+
+	OK(syncobj_wait(g.fd, last, 60000));
+	OK(name(rivals[1]));
+	OK(syncobj_wait(g.fd, last, 60000));
+	return ret;
+}
+
+/* What ends does not fail. */
+static int do_lease_end(void)
+{
+	unsigned int nth = asked;
+	uint32_t lease;
+	int ret;
+
+	inject(0);
+	OK(lease_create(g.fd, 64 * KIB, 64 * KIB, &lease));
+	OK(vm_map(g.fd, g.vm, lease, 0, LEASE_VA + GIB, 128 * KIB, 0));
+	OK(name(lease));
+	OK(bo_close(g.fd, lease));
+	inject(nth);
+	ret = done(vm_unmap(g.fd, g.vm, LEASE_VA + GIB, 128 * KIB));
+	if (ret)
+		OK(vm_unmap(g.fd, g.vm, LEASE_VA + GIB, 128 * KIB));
+	return ret;
+}
+
+/* All other buffers leave HBM for a large one. */
+static int do_evict(void)
+{
+	int ret = buffer(crowd_bytes, NIB_BO_HBM | NIB_BO_NO_MMAP);
+
+	OK(submit(g.fd, g.queue, stream, last));
+	OK(syncobj_wait(g.fd, last, 60000));
+	/* What cannot leave takes room. */
+	return ret == -ENOSPC ? -ENOMEM : ret;
+}
+
+static int do_bring_back(void)
+{
+	unsigned int nth = asked;
+	int ret;
+
+	inject(0);
+	guest_crowd_out();
+	inject(nth);
+	ret = done(submit(g.fd, g.queue, stream, last));
+	OK(syncobj_wait(g.fd, last, 60000));
+	return ret;
+}
+
 /* To another file and back. */
 static int do_share(void)
 {
@@ -287,6 +352,8 @@ static const struct {
 } scenarios[] = {
 	{ "open", do_open }, { "query", do_query }, { "queue state", do_state },
 	{ "mmap", do_mmap }, { "madvise", do_advise }, { "lease", do_lease },
+	{ "lease move", do_lease_move }, { "lease end", do_lease_end },
+	{ "evict", do_evict }, { "bring back", do_bring_back },
 	{ "share", do_share }, { "fdinfo", do_fdinfo }, { "submit all", do_submit_all },
 	{ "vm", do_vm }, { "queue", do_queue }, { "small hbm", do_small_hbm },
 	{ "large hbm", do_large_hbm }, { "sram", do_sram }, { "host", do_host },
@@ -294,20 +361,58 @@ static const struct {
 	{ "submit", do_submit },
 };
 
+/* Two leases with contents: each is filled with words of its own. */
+static void make_rivals(void)
+{
+	struct stream s = { 0 };
+	uint32_t i;
+
+	rival_bytes = (query_device(g.fd).sram_bytes * 5 / 8) & ~(64 * KIB - 1);
+	for (i = 0; i < 2; i++) {
+		OK(lease_create(g.fd, 0, rival_bytes, &rivals[i]));
+		OK(vm_map(g.fd, g.vm, rivals[i], 0, LEASE_VA + i * rival_bytes, rival_bytes, 0));
+		packet_fill(&s, LEASE_VA + i * rival_bytes, rival_bytes / 4, 0x1ea5e + i);
+	}
+	packet_end(&s);
+	OK(run_stream(g.fd, g.vm, g.queue, &s));
+}
+
+/* They hold what they did, and have moved. */
+static void check_rivals(void)
+{
+	uint32_t *words = bo_map(g.fd, spare, 64 * KIB), i, k;
+	struct stream s = { 0 };
+
+	for (i = 0; i < 2; i++)
+		for (k = 0; k < 16; k++)
+			packet_copy(&s, LEASE_VA + i * rival_bytes + k * (rival_bytes / 16) + k * 4,
+				    STATS_VA + (i * 16 + k) * 4, 1);
+	packet_end(&s);
+	OK(run_stream(g.fd, g.vm, g.queue, &s));
+	for (i = 0; i < 2; i++) {
+		struct nib_sram_lease_query query = lease_query(g.fd, rivals[i]);
+
+		printf("rival %u: %llu spills, %llu restores, %llu misses\n", i, query.spills,
+		       query.restores, query.misses);
+		CHECK(query.restores > 2);
+		for (k = 0; k < 16; k++)
+			EQUAL(words[i * 16 + k], 0x1ea5e + i);
+	}
+	munmap(words, 64 * KIB);
+}
+
 static void sweep_ioctls(void)
 {
 	unsigned int i, nth;
 
+	printf("%zu scenarios\n", sizeof(scenarios) / sizeof(scenarios[0]));
 	for (i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
-		int first = scenarios[i].run();
-
-		/* A driver from before there were leases. */
-		if (first == -EINVAL && scenarios[i].run == do_lease)
-			continue;
-		OK(first);
+		asked = 0;
+		OK(scenarios[i].run());
 		for (nth = 1;; nth++) {
 			int ret;
 
+			asked = nth;
 			inject(nth);
 			ret = scenarios[i].run();
 			if (ret && ret != -ENOMEM && ret != -EFAULT && ret != -ENFILE)
@@ -317,7 +422,39 @@ static void sweep_ioctls(void)
 				break;
 		}
 		printf("%s: %u points\n", scenarios[i].name, nth - 1);
+		fflush(stdout);
 	}
+}
+
+/* @fd: of another client, who looks at what is free. */
+static void sweep_ioctls_of(int fd)
+{
+	uint64_t hbm_free = query_memory(fd).hbm_free, sram_free = query_memory(fd).sram_free;
+	struct stream s = { 0 };
+
+	g = guest_begin();
+	OK(bo_create(g.fd, 4 * MIB, NIB_BO_HBM, &bo));
+	OK(bo_create(g.fd, 64 * KIB, NIB_BO_HOST, &spare));
+	OK(vm_map(g.fd, g.vm, bo, 0, EVICT_VA, 4 * MIB, 0));
+	OK(vm_map(g.fd, g.vm, spare, 0, STATS_VA, 64 * KIB, 0));
+	OK(lease_create(g.fd, 64 * KIB, 64 * KIB, &leased));
+	make_rivals();
+	crowd_bytes = query_device(g.fd).hbm_bytes - 4 * MIB;
+	other = guest_open();
+	sink = memfd_create("sink", MFD_CLOEXEC);
+	packet_end(&s);
+	stream = stream_create(g.fd, g.vm, &s);
+	last = syncobj(g.fd);
+	points = syncobj(g.fd);
+	OK(submit(g.fd, g.queue, stream, last));
+	sweep_ioctls();
+	OK(run_stream(g.fd, g.vm, g.queue, &s));
+	check_rivals();
+	close(g.fd);
+	close(other);
+	EQUAL(query_memory(fd).hbm_free, hbm_free);
+	EQUAL(query_memory(fd).sram_free, sram_free);
+	close(fd);
 }
 
 /*
@@ -365,8 +502,6 @@ static bool choose_caches(void)
 int main(void)
 {
 	const char *first = getenv("NIB_PROBE_FROM");
-	struct nib_sram_lease_create lease = { .guaranteed = 64 * KIB, .burst = 64 * KIB };
-	uint64_t hbm_free, sram_free;
 	struct stream s = { 0 };
 	char bdf[64];
 	int fd;
@@ -382,32 +517,14 @@ int main(void)
 
 	fd = guest_open();
 	guest_pci_address(fd, bdf, sizeof(bdf));
-	hbm_free = query_memory(fd).hbm_free;
-	sram_free = query_memory(fd).sram_free;
-	g = guest_begin();
-	OK(bo_create(g.fd, 4 * MIB, NIB_BO_HBM, &bo));
-	OK(bo_create(g.fd, 64 * KIB, NIB_BO_HOST, &spare));
-	OK(vm_map(g.fd, g.vm, spare, 0, STATS_VA, 64 * KIB, 0));
-	if (!nib_ioctl(g.fd, DRM_IOCTL_NIB_SRAM_LEASE_CREATE, &lease))
-		leased = lease.handle;
-	other = guest_open();
-	sink = memfd_create("sink", MFD_CLOEXEC);
-	packet_end(&s);
-	stream = stream_create(g.fd, g.vm, &s);
-	last = syncobj(g.fd);
-	points = syncobj(g.fd);
-	OK(submit(g.fd, g.queue, stream, last));
-	sweep_ioctls();
-	OK(run_stream(g.fd, g.vm, g.queue, &s));
-	close(g.fd);
-	close(other);
-	EQUAL(query_memory(fd).hbm_free, hbm_free);
-	EQUAL(query_memory(fd).sram_free, sram_free);
-	close(fd);
-	if (!first)
+	if (!first) {
+		sweep_ioctls_of(fd);
 		return 0;
+	}
+	close(fd);
 	sweep_probe(bdf, (unsigned int)atoi(first));
 	g = guest_begin();
+	packet_end(&s);
 	OK(run_stream(g.fd, g.vm, g.queue, &s));
 	return 0;
 }
