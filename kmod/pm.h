@@ -6,6 +6,7 @@
 #define NIB_PM_H
 
 #include <linux/ktime.h>
+#include <linux/notifier.h>
 #include <linux/pci.h>
 #include <linux/pm.h>
 #include <linux/types.h>
@@ -23,6 +24,8 @@ struct task_struct;
  *	next ones, under the lock of the PCI device.
  * @reset_awake: it is held awake for that.
  * @reset_at: when it had begun.
+ * @notifier: tells when the machine begins to go to sleep, and when it is awake again.
+ * @frozen: in between, when tasks may be frozen: a job that waits for one is not to blame.
  */
 struct nib_pm {
 	struct task_struct *task;
@@ -31,6 +34,8 @@ struct nib_pm {
 	bool resetting;
 	bool reset_awake;
 	ktime_t reset_at;
+	struct notifier_block notifier;
+	bool frozen;
 };
 
 extern const struct dev_pm_ops nib_pm_ops;
@@ -55,6 +60,7 @@ void nib_pm_quiet(struct nib_device *ndev);
 void nib_pm_started(struct nib_device *ndev, int ret, const char *why);
 
 /* sleep.c */
+int nib_sleep_init(struct nib_device *ndev);
 int nib_sleep_suspend(struct device *dev);
 int nib_sleep_resume(struct device *dev);
 

@@ -32,6 +32,41 @@ static bool nib_sleep_keeps_memories(struct nib_device *ndev)
 	       !(bridge && pci_pr3_present(bridge));
 }
 
+static int nib_sleep_notify(struct notifier_block *notifier, unsigned long event, void *unused)
+{
+	struct nib_device *ndev = container_of(notifier, struct nib_device, pm.notifier);
+
+	switch (event) {
+	case PM_SUSPEND_PREPARE:
+	case PM_HIBERNATION_PREPARE:
+	case PM_RESTORE_PREPARE:
+		WRITE_ONCE(ndev->pm.frozen, true);
+		break;
+	case PM_POST_SUSPEND:
+	case PM_POST_HIBERNATION:
+	case PM_POST_RESTORE:
+		WRITE_ONCE(ndev->pm.frozen, false);
+		break;
+	}
+	return NOTIFY_DONE;
+}
+
+static void nib_sleep_fini(void *notifier)
+{
+	unregister_pm_notifier(notifier);
+}
+
+/* Until the driver unbinds. */
+int nib_sleep_init(struct nib_device *ndev)
+{
+	int ret;
+
+	ndev->pm.notifier.notifier_call = nib_sleep_notify;
+	ret = register_pm_notifier(&ndev->pm.notifier);
+	return ret ?: devm_add_action_or_reset(&ndev->pdev->dev, nib_sleep_fini,
+					       &ndev->pm.notifier);
+}
+
 /* Stops the firmware where it is, and puts into the image what memories hold by then. */
 static int nib_sleep_save(struct nib_device *ndev)
 {

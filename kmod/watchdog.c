@@ -105,7 +105,8 @@ static unsigned int nib_watchdog_patience(const struct nib_queue *queue,
 	if (look->engine_stuck)
 		return 0;
 	if (queue->watch.running == NIB_QUEUE_BLOCKED)
-		return period * NIB_WATCHDOG_BLOCKED_PERIODS;
+		return READ_ONCE(queue->ndev->pm.frozen) ? 0 :
+		       period * NIB_WATCHDOG_BLOCKED_PERIODS;
 	/* Others are served: its turn will come. */
 	return look->progressed ? 0 : period;
 }
