@@ -327,6 +327,15 @@ bool nib_trouble_strikes(struct nib_trouble *trouble, enum nib_fault fault, uint
 	return true;
 }
 
+/* But for how often. */
+static bool same_order(const struct nib_fault_order *a, const struct nib_fault_order *b)
+{
+	return a->fault == b->fault && a->key == b->key && a->after == b->after && a->ms == b->ms &&
+	       a->others == b->others && a->value == b->value && a->address == b->address &&
+	       a->until_reset == b->until_reset;
+}
+
+/* Goes back to what is left of its order: many misses must not fill the table. */
 void nib_trouble_missed(struct nib_trouble *trouble, const struct nib_strike *strike)
 {
 	struct nib_fault_order order = strike->how;
@@ -335,6 +344,14 @@ void nib_trouble_missed(struct nib_trouble *trouble, const struct nib_strike *st
 	if (!strike->ordered || strike->generation != trouble->generation ||
 	    order.count == NIB_FAULT_FOREVER)
 		return;
+	for (unsigned int i = 0; i < NIB_TROUBLE_ORDERS; i++) {
+		struct nib_fault_order *left = &trouble->orders[i];
+
+		if (left->count && left->count != NIB_FAULT_FOREVER && same_order(left, &order)) {
+			left->count++;
+			return;
+		}
+	}
 	order.count = 1;
 	nib_trouble_add(trouble, &order);
 }

@@ -64,6 +64,8 @@ $(BUILD)/tests/mkseeds: $(patsubst %,$(BUILD)/tests/%.o,fuzz/mkseeds fuzz/mkseed
 $(BUILD)/tests/guest/%.o: CFLAGS_EXTRA += \
 	$(shell $(PKG_CONFIG) --cflags libdrm libnl-genl-3.0 2>/dev/null)
 $(BUILD)/guest/test_netlink $(BUILD)/guest/test_netlink_fuzz: GUEST_LIBS := $(shell $(PKG_CONFIG) --libs libnl-genl-3.0 2>/dev/null)
+$(BUILD)/guest/test_telemetry_events: $(BUILD)/libaccel-telemetry.a
+$(BUILD)/guest/test_telemetry_events: GUEST_LIBS := $(TELEMETRY_LIBS)
 $(BUILD)/guest/%: $(BUILD)/tests/guest/%.o
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
