@@ -9,6 +9,8 @@
 #include "simd.h"
 #include "element.h"
 
+#define AHEAD	1024u	/* elements fetched ahead */
+
 /* An element format by its parameters. */
 struct minifloat {
 	uint32_t mbits;
@@ -77,21 +79,30 @@ NIB_INLINE void store_codes16(uint32_t mbits, __m512i code, uint8_t *dst)
 	}
 }
 
-/* Codes of the block @x under an E8M0 scale, and what they leave over. */
+/* Codes of the block @x under an E8M0 scale. */
+NIB_INLINE void mx_codes16(const struct minifloat m, uint32_t scale, const __m512 *x, __m512i *code)
+{
+	__m512 inverse = _mm512_set1_ps(nib_e8m0_inverse(scale));
+
+	code[0] = encode16(m, _mm512_mul_ps(x[0], inverse));
+	code[1] = encode16(m, _mm512_mul_ps(x[1], inverse));
+}
+
+/* The same, and what they leave over. */
 NIB_INLINE void mx_elements16(const struct minifloat m, uint32_t scale, const __m512 *x,
 			      __m512i *code, __m512 *left)
 {
 	__m512 value = _mm512_set1_ps(nib_e8m0_decode(scale));
-	__m512 inverse = _mm512_set1_ps(nib_e8m0_inverse(scale));
 	uint32_t i;
 
-	for (i = 0; i < 2; i++) {
-		code[i] = encode16(m, _mm512_mul_ps(x[i], inverse));
+	mx_codes16(m, scale, x, code);
+	for (i = 0; i < 2; i++)
 		left[i] = _mm512_fnmadd_ps(decode16(m, code[i]), value, x[i]);
-	}
 }
 
-NIB_INLINE uint8_t mx_block16(const struct minifloat m, uint32_t rule, __m512 *x, uint8_t *dst)
+/* @more: @x becomes what is left over for another term. */
+NIB_INLINE uint8_t mx_block16(const struct minifloat m, uint32_t rule, const int more, __m512 *x,
+			      uint8_t *dst)
 {
 	const int emax = (int)(nib_bits(m.max) >> 23) - 127;
 	const uint32_t vmax_mantissa = nib_bits(m.max) & 0x7fffff;
@@ -131,11 +142,15 @@ NIB_INLINE uint8_t mx_block16(const struct minifloat m, uint32_t rule, __m512 *x
 		}
 		scale = best;
 	}
-	mx_elements16(m, scale, x, code, left);
+	if (more) {
+		mx_elements16(m, scale, x, code, left);
+		x[0] = left[0];
+		x[1] = left[1];
+	} else {
+		mx_codes16(m, scale, x, code);
+	}
 	store_codes16(m.mbits, code[0], dst);
 	store_codes16(m.mbits, code[1], dst + half);
-	x[0] = left[0];
-	x[1] = left[1];
 	return scale;
 }
 
@@ -153,10 +168,14 @@ NIB_INLINE void mx_row16(const struct minifloat m, uint32_t terms, uint32_t rule
 			_mm512_maskz_loadu_ps((__mmask16)(mask >> 16), src + 16),
 		};
 
+		/* The chain through the scale leaves the processor no room to look ahead. */
+		_mm_prefetch((const char *)(src + AHEAD), _MM_HINT_T0);
+		_mm_prefetch((const char *)(src + AHEAD + 16), _MM_HINT_T0);
 		for (t = 0; t < terms; t++) {
 			uint8_t *data = dst + t * (data_bytes + scale_bytes);
 
-			data[data_bytes + b] = mx_block16(m, rule, x, data + b * block_bytes);
+			data[data_bytes + b] = mx_block16(m, rule, t + 1 < terms, x,
+							  data + b * block_bytes);
 		}
 	}
 }

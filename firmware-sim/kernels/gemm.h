@@ -34,6 +34,8 @@
  * @tile: first tile.
  * @block: elements that share a scale product, 16 or 32.
  * @outputs: of the panel that are wanted, a bit each.
+ * @column: first output of the panel.
+ * @ends: sums are complete with this piece.
  */
 struct gemm_piece {
 	const struct nib_gemm_job *job;
@@ -51,6 +53,8 @@ struct gemm_piece {
 	uint32_t w_terms;
 	uint32_t block;
 	uint64_t outputs;
+	uint32_t column;
+	int ends;
 	uint16_t a_fmt;
 	uint16_t w_fmt;
 };
@@ -61,6 +65,26 @@ static void gemm_prepare(const struct nib_gemm_job *job, struct gemm_tables *tab
 static void gemm_pack(const struct gemm_piece *p, uint32_t i, void *a, float *a_scale);
 /* acc += piece, for all 64 outputs of the panel. */
 static void gemm_multiply(const struct gemm_piece *p);
+
+/*
+ * While tile @i of the piece is at work: fetches outputs of some of its rows, which lie far apart,
+ * and what is added to them.
+ */
+NIB_INLINE void gemm_fetch(const struct gemm_piece *p, uint32_t i)
+{
+	const struct nib_gemm_job *job = p->job;
+	uint32_t size = nib_format_bits(job->out_fmt) / 8, line, r = p->rows * i / p->tiles;
+
+	for (; p->ends && r < p->rows * (i + 1) / p->tiles; r++) {
+		const uint8_t *out = job->out + (p->row + r) * job->out_pitch + p->column * size;
+
+		for (line = 0; line < NIB_PANEL_N * size; line += 64)
+			__builtin_prefetch(out + line, 1);
+		out = job->residual + (p->row + r) * job->residual_pitch + p->column * 4;
+		for (line = 0; job->residual && line < NIB_PANEL_N * 4; line += 64)
+			__builtin_prefetch(out + line);
+	}
+}
 
 static inline float gemm_scale(uint32_t fmt, uint32_t code)
 {
@@ -231,6 +255,8 @@ static void gemm_rows(const struct nib_gemm_job *job, uint32_t m, uint32_t rows,
 			for (i = 0; i < group; i++) {
 				uint32_t left = job->n - (panel + i) * NIB_PANEL_N;
 
+				p.column = (panel + i) * NIB_PANEL_N;
+				p.ends = p.tile + p.tiles == tiles;
 				p.outputs = left < NIB_PANEL_N ? (1ull << left) - 1 : ~0ull;
 				p.w = job->w + (panel + i) * panel_bytes +
 				      p.tile * nib_tile_bytes(p.w_fmt);

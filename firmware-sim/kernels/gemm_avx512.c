@@ -610,6 +610,7 @@ static void piece_many(const struct gemm_piece *p)
 	for (i = 0; i < p->tiles; i++, w += bytes) {
 		for (at = 0; at < bytes; at += 64)
 			_mm_prefetch((const char *)w + AHEAD + at, _MM_HINT_T0);
+		gemm_fetch(p, i);
 		tile.blocks = gemm_blocks(p, i);
 		if (p->special[i] || (fold && !tile_folds(p, w))) {
 			tile_special(p, i, w, &tile);

@@ -314,6 +314,7 @@ NIB_INLINE void piece_multiply(const struct gemm_piece *p, const uint32_t block,
 	for (i = 0; i < p->tiles; i++, w += bytes) {
 		for (at = 0; at < bytes; at += 64)
 			_mm_prefetch((const char *)w + AHEAD + at, _MM_HINT_T0);
+		gemm_fetch(p, i);
 		tile.blocks = gemm_blocks(p, i);
 		tile_decode(p, w, block, &tile);
 		if (p->special[i] || tile_special(p, w)) {

@@ -12,6 +12,7 @@
 
 #define STRIP	1024u	/* elements between reductions: a few registers of them fit L1 */
 #define PACK	256u	/* elements that are gathered at a time */
+#define AHEAD	1024u	/* elements of memory fetched ahead: processors stop at the end of a page */
 
 /* Elements of any stride gathered to consecutive ones. */
 static void pack(uint8_t *restrict dst, const uint8_t *restrict src, ptrdiff_t stride,
@@ -23,13 +24,30 @@ static void pack(uint8_t *restrict dst, const uint8_t *restrict src, ptrdiff_t s
 		memcpy(dst, src, bytes);
 }
 
+/* FP32 from memory, or to it where @to_memory. */
+NIB_INLINE void copy_ahead(float *restrict dst, const float *restrict src, uint32_t n,
+			   const int to_memory)
+{
+	uint32_t i, j;
+
+	for (i = 0; i + NIB_LANES <= n; i += NIB_LANES) {
+		__builtin_prefetch((to_memory ? dst : src) + i + AHEAD, to_memory);
+		for (j = i; j < i + NIB_LANES; j++)
+			dst[j] = to_memory ? nib_canonical(src[j]) : src[j];
+	}
+	for (; i < n; i++)
+		dst[i] = to_memory ? nib_canonical(src[i]) : src[i];
+}
+
 static void vec_load(float *dst, const uint8_t *src, ptrdiff_t stride, uint32_t fmt, uint32_t n)
 {
 	uint32_t padded = (n + NIB_LANES - 1) / NIB_LANES * NIB_LANES;
 	uint32_t bytes = nib_format_bits(fmt) / 8, i, run;
 	uint8_t strip[PACK * 4] __attribute__((aligned(64)));
 
-	if (stride == bytes) {
+	if (stride == 4 && fmt == NIB_FMT_F32) {
+		copy_ahead(dst, (const float *)(const void *)src, n, 0);
+	} else if (stride == bytes) {
 		NIB_KERNEL(nib_convert)(NIB_FMT_F32, dst, fmt, src, n);
 	} else if (stride == 0) {
 		NIB_KERNEL(nib_convert)(NIB_FMT_F32, dst, fmt, src, 1);
@@ -53,7 +71,6 @@ static void vec_load(float *dst, const uint8_t *src, ptrdiff_t stride, uint32_t 
 
 static void vec_store(uint8_t *dst, ptrdiff_t stride, uint32_t fmt, const float *src, uint32_t n)
 {
-	float *d32 = (float *)dst;
 	uint32_t i, code;
 	float x;
 
@@ -67,8 +84,7 @@ static void vec_store(uint8_t *dst, ptrdiff_t stride, uint32_t fmt, const float 
 			memcpy(dst, &code, 2);
 		}
 	} else if (stride == 4) {
-		for (i = 0; i < n; i++)
-			d32[i] = nib_canonical(src[i]);
+		copy_ahead((float *)(void *)dst, src, n, 1);
 	} else {
 		for (i = 0; i < n; i++, dst += stride) {
 			x = nib_canonical(src[i]);
