@@ -233,7 +233,8 @@ static void attention_part(void *arg, unsigned int part, unsigned int thread)
 {
 	const struct attention_parts *g = arg;
 	struct nib_attention_job job = g->job;
-	uint32_t r = part / g->kv_parts, kv = part % g->kv_parts;
+	/* Later rows see more: they go first, so that the last parts are small ones. */
+	uint32_t r = g->row_parts - 1 - part / g->kv_parts, kv = part % g->kv_parts;
 	uint32_t row = (uint32_t)((uint64_t)job.rows * r / g->row_parts);
 	uint32_t skip = 0;
 
