@@ -493,6 +493,14 @@ struct nib_job {
 /**
  * struct nib_submit - NIB_SUBMIT: all of the jobs, or none.
  * @jobs: struct nib_job.
+ *
+ * Waits are about order, not about success. A job starts once the fences that it waits for have
+ * been signalled, also if one of them carries an error: what it reads may then be what a job that
+ * failed has left. Its own fence tells of itself alone. So whoever uses the result of a chain of
+ * jobs looks at the fences of all of them (SYNC_IOC_FILE_INFO, or @stats_va of each), or keeps the
+ * chain in one queue without NIB_QUEUE_KEEP_GOING: there what is behind a job that fails does not
+ * run, and ends with ECANCELED. The same goes for binds, whose fence says whether the VM has
+ * changed.
  */
 struct nib_submit {
 	struct nib_obj_array jobs;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What a fence says: good, failed, failed on a timeline, and after its device file is closed. */
+/*
+ * What a fence says: good, failed, failed on a timeline, and after its device file is closed. Who
+ * waits for one that failed runs, unless he is in the same queue.
+ */
 #include "guest.h"
 
 #define BAD	0x7770000000ull
@@ -17,6 +20,25 @@ static int status_of(int file, int *timeline_status)
 	return info.status;
 }
 
+/* A job in @queue waits for @wait, and then for nothing else. */
+static int status_behind(const struct guest *g, uint32_t queue, uint32_t stream, uint32_t wait)
+{
+	uint32_t done = syncobj(g->fd);
+	struct nib_sync_op syncs[] = {
+		{ .flags = NIB_SYNC_WAIT, .handle = wait },
+		{ .flags = NIB_SYNC_SIGNAL, .handle = done },
+	};
+	struct nib_job job = {
+		.queue_id = queue, .stream_id = stream, .syncs = NIB_OBJ_ARRAY(2, syncs),
+	};
+	int ret = submit_jobs(g->fd, &job, 1);
+
+	if (ret)
+		return ret;
+	OK(syncobj_wait(g->fd, done, 20000));
+	return fence_status(g->fd, done);
+}
+
 int main(void)
 {
 	struct guest g = guest_begin();
@@ -24,11 +46,12 @@ int main(void)
 	struct nib_sync_op sync = { NIB_SYNC_SIGNAL | NIB_SYNC_TIMELINE, timeline, 7 };
 	struct nib_job job = { .syncs = NIB_OBJ_ARRAY(1, &sync) };
 	struct stream s = { 0 };
-	uint32_t bad_id, queue;
+	uint32_t good_id, bad_id, queue;
 	int file, inner;
 
 	packet_end(&s);
-	OK(submit(g.fd, g.queue, stream_create(g.fd, g.vm, &s), good));
+	good_id = stream_create(g.fd, g.vm, &s);
+	OK(submit(g.fd, g.queue, good_id, good));
 	OK(syncobj_wait(g.fd, good, 20000));
 	EXPECT(fence_status(g.fd, good), 1);
 
@@ -42,6 +65,8 @@ int main(void)
 	EXPECT(fence_status(g.fd, bad), -EFAULT);
 
 	OK(queue_create(g.fd, g.vm, NIB_PRIORITY_NORMAL, &queue));
+	EXPECT(status_behind(&g, queue, good_id, bad), 1);
+	EXPECT(status_behind(&g, g.queue, good_id, bad), -ECANCELED);
 	job.queue_id = queue;
 	job.stream_id = bad_id;
 	OK(submit_jobs(g.fd, &job, 1));
