@@ -251,6 +251,38 @@ START_TEST(test_wire_event)
 }
 END_TEST
 
+/* Which attributes say more depends on the kind: code and address of one, count of the other. */
+START_TEST(test_wire_event_kinds)
+{
+	struct nl_msg *msg = message(NIB_CMD_EVENT);
+	struct accel_telemetry_event event;
+
+	nla_put_u32(msg, NIB_A_EVENT_DEVICE_ID, 2);
+	nla_put_u32(msg, NIB_A_EVENT_KIND, NIB_EVENT_KIND_ECC);
+	nla_put_u8(msg, NIB_A_EVENT_FATAL, 1);
+	nla_put_u32(msg, NIB_A_EVENT_ADDRESS, 0x1000);
+	/* Not of this kind. */
+	nla_put_u32(msg, NIB_A_EVENT_STATUS, 9);
+	ck_assert_int_eq(tele_wire_event(nlmsg_hdr(msg), &event), 0);
+	ck_assert_uint_eq(event.kind, NIB_EVENT_KIND_ECC);
+	ck_assert_uint_eq(event.code, 1);
+	ck_assert_uint_eq(event.address, 0x1000);
+	nlmsg_free(msg);
+	msg = message(NIB_CMD_EVENT);
+	nla_put_u32(msg, NIB_A_EVENT_KIND, NIB_EVENT_KIND_LOST);
+	nla_put_u64(msg, NIB_A_EVENT_COUNT, 1ull << 33);
+	ck_assert_int_eq(tele_wire_event(nlmsg_hdr(msg), &event), 0);
+	ck_assert_uint_eq(event.count, 1ull << 33);
+	ck_assert_uint_eq(event.code, 0);
+	nlmsg_free(msg);
+	/* An event without a kind is none. */
+	msg = message(NIB_CMD_EVENT);
+	nla_put_u32(msg, NIB_A_EVENT_DEVICE_ID, 2);
+	ck_assert_int_eq(tele_wire_event(nlmsg_hdr(msg), &event), -EPROTO);
+	nlmsg_free(msg);
+}
+END_TEST
+
 /* --- Callers of another version --- */
 
 START_TEST(test_put)
@@ -306,6 +338,7 @@ int main(void)
 	tcase_add_test(tc, test_wire_usage);
 	tcase_add_test(tc, test_wire_device);
 	tcase_add_test(tc, test_wire_event);
+	tcase_add_test(tc, test_wire_event_kinds);
 	tcase_add_test(tc, test_put);
 	tcase_add_test(tc, test_no_driver);
 	suite_add_tcase(s, tc);
