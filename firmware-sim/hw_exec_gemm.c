@@ -17,6 +17,8 @@
 #define SCATTERED_PANELS 1u
 /* From this size on, threads share a block. */
 #define PARALLEL_MACS (1ull << 18)
+/* Panels that a part should have, since each part converts the activations anew. */
+#define PART_PANELS 16u
 
 /* Memory for rows of A that are put together first. */
 #define PATCH_BYTES (4ull << 20)
@@ -151,8 +153,13 @@ static void gemm_run(struct nib_access *a, const struct gemm *g, const struct ni
 	if (blocks >= threads && blocks > 1) {
 		parts.by_rows = true;
 		parts.parts = (unsigned int)((blocks + threads - 1) / threads * threads);
-	} else if ((uint64_t)job->rows * job->n * job->k >= PARALLEL_MACS)
-		parts.parts = nib_pool_parts(a->hw->pool, panels);
+	} else if ((uint64_t)job->rows * job->n * job->k >= PARALLEL_MACS) {
+		uint64_t each = panels / (threads * (job->rows == 1 ? 1 : PART_PANELS));
+
+		/* The same number for every thread. */
+		parts.parts = nib_pool_parts(a->hw->pool, threads * (each ? each : 1));
+		parts.parts = (unsigned int)(parts.parts < panels ? parts.parts : panels);
+	}
 	nib_pool_run(a->hw->pool, parts.parts, gemm_part, &parts);
 }
 

@@ -39,6 +39,7 @@ struct program {
 	struct nib_vec_insn insns[NIB_VEC_MAX_INSNS];
 	uint64_t simple;	/* operations on one vector */
 	uint64_t special;
+	bool whole;		/* knows of more than one element, or of its place */
 	float *regs;
 };
 
@@ -66,9 +67,12 @@ static void program_read(struct program *g, const __u64 *w)
 	memcpy(g->insns, at, g->p.n_insns * sizeof(g->insns[0]));
 	g->simple = 0;
 	g->special = 0;
+	g->whole = false;
 	for (uint32_t i = 0; i < g->p.n_insns; i++) {
 		const struct nib_vec_insn *insn = &g->insns[i];
 
+		g->whole |= insn->op == NIB_VEC_IOTA ||
+			    (insn->op >= NIB_VEC_RSUM && insn->op <= NIB_VEC_RMIN);
 		if (insn->op == NIB_VEC_LOAD)
 			g->operand[insn->a].access |= NIB_READ;
 		else if (insn->op == NIB_VEC_STORE)
@@ -210,6 +214,18 @@ struct program_parts {
 	size_t regs_floats;	/* of one thread */
 };
 
+/* How many steps from @at on one kernel call takes: those of one i0, where vectors are short. */
+static uint32_t program_runs(const struct program *g, uint64_t at, uint64_t end)
+{
+	uint64_t runs = g->p.d1 - at % g->p.d1, most = NIB_VEC_STRIP / g->p.n;
+
+	if (g->whole || g->p.n % 16)
+		return 1;
+	runs = runs < end - at ? runs : end - at;
+	runs = runs < most ? runs : most;
+	return runs ? (uint32_t)runs : 1;
+}
+
 static void program_part(void *arg, unsigned int part, unsigned int thread)
 {
 	const struct program_parts *p = arg;
@@ -217,11 +233,12 @@ static void program_part(void *arg, unsigned int part, unsigned int thread)
 	uint64_t at = p->first + p->steps * part / p->parts;
 	uint64_t end = p->first + p->steps * (part + 1) / p->parts;
 	uint8_t *ptr[NIB_VEC_MAX_OPERANDS] = { NULL };
-	ptrdiff_t stride[NIB_VEC_MAX_OPERANDS] = { 0 };
+	ptrdiff_t stride[NIB_VEC_MAX_OPERANDS] = { 0 }, step[NIB_VEC_MAX_OPERANDS] = { 0 };
 	uint32_t fmt[NIB_VEC_MAX_OPERANDS] = { 0 };
 	struct nib_vec_job job = {
 		.operand = ptr,
 		.stride = stride,
+		.step = step,
 		.fmt = fmt,
 		.insns = g->insns,
 		.regs = p->regs + thread * p->regs_floats,
@@ -229,14 +246,16 @@ static void program_part(void *arg, unsigned int part, unsigned int thread)
 		.n = g->p.n,
 	};
 
-	for (; at < end; at++) {
+	for (; at < end; at += job.runs) {
 		int64_t i0 = (int64_t)(at / g->p.d1), i1 = (int64_t)(at % g->p.d1);
 
+		job.runs = program_runs(g, at, end);
 		for (uint32_t i = 0; i < g->p.n_operands; i++) {
 			const struct operand *x = &g->operand[i];
 
 			fmt[i] = x->o.fmt;
 			stride[i] = (ptrdiff_t)x->o.stride_n * (ptrdiff_t)x->size;
+			step[i] = (ptrdiff_t)x->o.stride1;
 			if (x->direct)
 				ptr[i] = x->direct + i0 * x->o.stride0 + i1 * x->o.stride1;
 		}
@@ -297,7 +316,9 @@ static uint64_t program_run_parallel(struct nib_access *a, struct program *g, bo
 	if (threads < 2 || steps < 2 || nib_mul_sat(steps, work) < PARALLEL_WORK ||
 	    !program_is_parallel(g))
 		return 0;
-	p.regs_floats = ((size_t)g->p.n + 15) / 16 * 16 * NIB_VEC_REGS;
+	p.regs_floats = ((size_t)g->p.n + 15) / 16 * 16;
+	p.regs_floats = p.regs_floats > NIB_VEC_STRIP ? p.regs_floats : NIB_VEC_STRIP;
+	p.regs_floats *= NIB_VEC_REGS;
 	p.regs = nib_arena_get(&a->hw->arena, p.regs_floats * sizeof(float) * threads);
 	if (!p.regs)
 		return 0;

@@ -704,8 +704,10 @@ void NIB_KERNEL(nib_attention)(const struct nib_attention_job *job, float *scrat
 	kv_prepare(&p.k_table, job->k_fmt);
 	kv_prepare(&p.v_table, job->v_fmt);
 	/* Decoding leaves the padding alone; zeros there add nothing to a dot product. */
-	memset(p.q, 0, QUERIES * p.padded * sizeof(float));
-	memset(p.rows, 0, STRIP * p.padded * sizeof(float));
+	if (p.padded != job->head_dim) {
+		memset(p.q, 0, QUERIES * p.padded * sizeof(float));
+		memset(p.rows, 0, STRIP * p.padded * sizeof(float));
+	}
 	for (row = 0; row < all; row += rows) {
 		rows = least(all - row, most(QUERIES / share, 1));
 		for (at = 0; at < share; at += heads) {

@@ -99,12 +99,15 @@ struct nib_attention_job {
 };
 
 /**
- * struct nib_vec_job - one (i0, i1) of a VEC packet.
+ * struct nib_vec_job - one (i0, i1) of a VEC packet, or several that do not depend on each other.
  * @operand: address of element j = 0 of each operand.
  * @stride: bytes from element j to j + 1, by operand.
+ * @step: bytes from run to run, by operand; not read for one run.
  * @fmt: enum nib_format by operand.
  * @insns: the program.
- * @regs: NIB_VEC_REGS vectors of round-up(n, 16) floats, 64-byte aligned: scratch.
+ * @regs: NIB_VEC_REGS vectors of runs x round-up(n, 16) floats, 64-byte aligned: scratch.
+ * @runs: 0 counts as 1. More than one want @n a multiple of 16, and programs that know of one
+ *	element only: without reductions and NIB_VEC_IOTA.
  */
 struct nib_vec_job {
 	uint8_t *const *operand;
@@ -114,7 +117,12 @@ struct nib_vec_job {
 	float *regs;
 	uint32_t n_insns;
 	uint32_t n;
+	uint32_t runs;
+	const ptrdiff_t *step;
 };
+
+/* Elements of all runs of a job that stay in the nearest cache. */
+#define NIB_VEC_STRIP	1024u
 
 /**
  * struct nib_depthwise_job - output pixels of one row of a depthwise convolution; see struct

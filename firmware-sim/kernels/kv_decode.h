@@ -27,6 +27,8 @@ static void kv_prepare(struct kv_table *table, uint32_t fmt)
 {
 	uint32_t i, bits;
 
+	if (fmt == NIB_FMT_F32 || fmt == NIB_FMT_BF16)
+		return;
 	for (i = 0; i < 128; i++) {
 		switch (fmt) {
 		case NIB_FMT_E4M3:

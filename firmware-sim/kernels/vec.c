@@ -7,10 +7,13 @@
  *
  * NaN payloads are not tracked: a register may hold any NaN, and a store writes the canonical one.
  */
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
 #include "lanes.h"
 #include "element.h"
 
-#define STRIP	1024u	/* elements between reductions: a few registers of them fit L1 */
+#define STRIP	NIB_VEC_STRIP	/* elements between reductions: a few registers of them fit L1 */
 #define PACK	256u	/* elements that are gathered at a time */
 #define AHEAD	1024u	/* elements of memory fetched ahead: processors stop at the end of a page */
 
@@ -45,7 +48,12 @@ static void vec_load(float *dst, const uint8_t *src, ptrdiff_t stride, uint32_t 
 	uint32_t bytes = nib_format_bits(fmt) / 8, i, run;
 	uint8_t strip[PACK * 4] __attribute__((aligned(64)));
 
-	if (stride == 4 && fmt == NIB_FMT_F32) {
+	if (stride == 8 && fmt == NIB_FMT_F32) {
+		const float *pair = (const float *)(const void *)src;
+
+		for (i = 0; i < n; i++)
+			dst[i] = pair[2 * i];
+	} else if (stride == 4 && fmt == NIB_FMT_F32) {
 		copy_ahead(dst, (const float *)(const void *)src, n, 0);
 	} else if (stride == bytes) {
 		NIB_KERNEL(nib_convert)(NIB_FMT_F32, dst, fmt, src, n);
@@ -69,6 +77,28 @@ static void vec_load(float *dst, const uint8_t *src, ptrdiff_t stride, uint32_t 
 		dst[i] = 0.0f;
 }
 
+/* FP32 to every other place, as rotary embeddings of pairs do. */
+static void store_pairs(float *restrict dst, const float *restrict src, uint32_t n)
+{
+	uint32_t i = 0;
+
+#ifdef __AVX512F__
+	const __m512i low = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+	const __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32(8));
+
+	for (; i + 16 <= n; i += 16) {
+		__m512 x = _mm512_loadu_ps(src + i);
+
+		x = _mm512_mask_mov_ps(x, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q),
+				       _mm512_set1_ps(nib_nan()));
+		_mm512_mask_storeu_ps(dst + 2 * i, 0x5555, _mm512_permutexvar_ps(low, x));
+		_mm512_mask_storeu_ps(dst + 2 * i + 16, 0x5555, _mm512_permutexvar_ps(high, x));
+	}
+#endif
+	for (; i < n; i++)
+		dst[2 * i] = nib_canonical(src[i]);
+}
+
 static void vec_store(uint8_t *dst, ptrdiff_t stride, uint32_t fmt, const float *src, uint32_t n)
 {
 	uint32_t i, code;
@@ -85,6 +115,8 @@ static void vec_store(uint8_t *dst, ptrdiff_t stride, uint32_t fmt, const float 
 		}
 	} else if (stride == 4) {
 		copy_ahead((float *)(void *)dst, src, n, 1);
+	} else if (stride == 8) {
+		store_pairs((float *)(void *)dst, src, n);
 	} else {
 		for (i = 0; i < n; i++, dst += stride) {
 			x = nib_canonical(src[i]);
@@ -263,11 +295,48 @@ static void vec_step(const struct nib_vec_job *job, const struct nib_vec_insn *i
 	}
 }
 
+/* Several runs at once: an instruction's own cost is shared by all their elements. */
+static void vec_runs(const struct nib_vec_job *job)
+{
+	uint32_t all = job->runs * job->n, i, r;
+	float *regs = job->regs;
+
+	for (i = 0; i < job->n_insns; i++) {
+		const struct nib_vec_insn *insn = &job->insns[i];
+		float *dst = regs + insn->dst % NIB_VEC_REGS * (size_t)all;
+		const float *a = regs + insn->a % NIB_VEC_REGS * (size_t)all;
+		const float *b = regs + insn->b % NIB_VEC_REGS * (size_t)all;
+		const float *c = regs + insn->imm % NIB_VEC_REGS * (size_t)all;
+		uint32_t o = insn->op == NIB_VEC_STORE ? insn->dst : insn->a;
+
+		switch (insn->op) {
+		case NIB_VEC_LOAD:
+			for (r = 0; r < job->runs; r++)
+				vec_load(dst + r * job->n,
+					 job->operand[o] + (ptrdiff_t)r * job->step[o],
+					 job->stride[o], job->fmt[o], job->n);
+			break;
+		case NIB_VEC_STORE:
+			for (r = 0; r < job->runs; r++)
+				vec_store(job->operand[o] + (ptrdiff_t)r * job->step[o],
+					  job->stride[o], job->fmt[o], a + r * job->n, job->n);
+			break;
+		default:
+			vec_each(insn->op, dst, a, b, c, nib_float(insn->imm), all);
+			break;
+		}
+	}
+}
+
 void NIB_KERNEL(nib_vec)(const struct nib_vec_job *job)
 {
 	uint32_t padded = (job->n + NIB_LANES - 1) / NIB_LANES * NIB_LANES, begin, end, at, i, n;
 	size_t pitch = padded, whole = 0;
 
+	if (job->runs > 1) {
+		vec_runs(job);
+		return;
+	}
 	/* Without reductions no register outlives its strip: all strips use the same memory. */
 	for (i = 0; i < job->n_insns; i++)
 		whole |= is_reduction(job->insns[i].op);

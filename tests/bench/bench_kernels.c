@@ -206,7 +206,10 @@ static void bench_vec(const struct nib_kernels *table, uint32_t op, const char *
 		x[i] = (float)(i % 41) / 4 - 5;
 	operand[0] = (uint8_t *)x;
 	operand[1] = (uint8_t *)y;
-	job = (struct nib_vec_job){ operand, stride, fmt, insns, regs, 3, n };
+	job = (struct nib_vec_job){
+		.operand = operand, .stride = stride, .fmt = fmt, .insns = insns, .regs = regs,
+		.n_insns = 3, .n = n,
+	};
 	report(table->name, name, BEST(for (i = 0; i < 16; i++) table->vec(&job)) / 16, n * 4.0, n);
 	free(x);
 	free(y);

@@ -20,7 +20,10 @@ static void vec_run(const struct nib_kernels *table, uint32_t op, uint32_t n, fl
 	ptrdiff_t stride[] = { 4, 4, 4, 4 };
 	uint32_t fmt[] = { NIB_FMT_F32, NIB_FMT_F32, NIB_FMT_F32, NIB_FMT_F32 };
 	float *regs = fixture_alloc(NIB_VEC_REGS * ((n + 15) / 16 * 16) * sizeof(float));
-	struct nib_vec_job job = { operand, stride, fmt, insns, regs, 5, n };
+	struct nib_vec_job job = {
+		.operand = operand, .stride = stride, .fmt = fmt, .insns = insns, .regs = regs,
+		.n_insns = 5, .n = n,
+	};
 
 	table->vec(&job);
 	free(regs);
@@ -164,7 +167,8 @@ START_TEST(vec_operands)
 		uint8_t *operand[2];
 		ptrdiff_t stride[2];
 		struct nib_vec_job job = {
-			operand, stride, (const uint32_t[]){ fmt, out }, insns, regs, 2, 0,
+			.operand = operand, .stride = stride, .fmt = (const uint32_t[]){ fmt, out },
+			.insns = insns, .regs = regs, .n_insns = 2,
 		};
 
 		bytes = nib_format_bits(fmt) / 8;
@@ -218,8 +222,8 @@ START_TEST(vec_strips)
 	float *out = fixture_alloc(4099 * 4), *regs = fixture_alloc(NIB_VEC_REGS * 4112 * 4), sum;
 	uint8_t *operand[] = { (uint8_t *)x, (uint8_t *)out };
 	struct nib_vec_job job = {
-		operand, (const ptrdiff_t[]){4, 4}, (const uint32_t[]){NIB_FMT_F32, NIB_FMT_F32},
-		insns, regs, 0, 0,
+		.operand = operand, .stride = (const ptrdiff_t[]){4, 4},
+		.fmt = (const uint32_t[]){NIB_FMT_F32, NIB_FMT_F32}, .insns = insns, .regs = regs,
 	};
 	uint32_t s, i;
 
@@ -271,8 +275,9 @@ START_TEST(vec_in_place)
 	float x[50], y[50], sum, *regs = fixture_alloc(NIB_VEC_REGS * 64 * 4);
 	uint8_t *operand[] = { (uint8_t *)x };
 	struct nib_vec_job job = {
-		operand, (const ptrdiff_t[]){4}, (const uint32_t[]){NIB_FMT_F32}, insns, regs, 6,
-		50,
+		.operand = operand, .stride = (const ptrdiff_t[]){4},
+		.fmt = (const uint32_t[]){NIB_FMT_F32}, .insns = insns, .regs = regs, .n_insns = 6,
+		.n = 50,
 	};
 	uint32_t i;
 
@@ -293,6 +298,52 @@ START_TEST(vec_in_place)
 }
 END_TEST
 
+/* Several runs at once, at strides of none to three elements: the bits of one by one. */
+START_TEST(vec_runs)
+{
+	enum { N = 32, RUNS = 7, ROOM = 4096 };
+	const struct nib_kernels *table = _i ? fixture_table(_i - 1) : &nib_kernels_scalar;
+	const struct nib_vec_insn insns[] = {
+		{ .op = NIB_VEC_LOAD, .dst = 0, .a = 0 },
+		{ .op = NIB_VEC_LOAD, .dst = 1, .a = 1 },
+		{ .op = NIB_VEC_LOAD, .dst = 2, .a = 2 },
+		{ .op = NIB_VEC_FMA, .dst = 3, .a = 0, .b = 1, .imm = 2 },
+		{ .op = NIB_VEC_STORE, .dst = 3, .a = 3 },
+		{ .op = NIB_VEC_STORE, .dst = 0, .a = 1 },
+	};
+	static const ptrdiff_t stride[4] = { 8, 4, 0, 12 };
+	static const ptrdiff_t step[4] = { 8 * N, 0, 4, 12 * N + 8 };
+	static const uint32_t fmt[4] = { NIB_FMT_F32, NIB_FMT_F32, NIB_FMT_F32, NIB_FMT_F32 };
+	float *memory[2], *regs = fixture_alloc(NIB_VEC_REGS * N * RUNS * 4);
+	uint32_t at, i, r;
+
+	if (!table)
+		return;
+	for (at = 0; at < 2; at++) {
+		uint8_t *operand[4];
+		struct nib_vec_job job = {
+			.operand = operand, .stride = stride, .step = step, .fmt = fmt,
+			.insns = insns, .regs = regs, .n_insns = 6, .n = N,
+			.runs = at ? RUNS : 1,
+		};
+
+		memory[at] = fixture_alloc(ROOM * 4);
+		fixture_seed(910);
+		for (i = 0; i < ROOM; i++)
+			memory[at][i] = i % 97 ? fixture_uniform() : NAN;
+		for (r = 0; r < (at ? 1 : RUNS); r++) {
+			for (i = 0; i < 4; i++)
+				operand[i] = (uint8_t *)(memory[at] + 1024 * i) + r * step[i];
+			table->vec(&job);
+		}
+	}
+	fixture_same(memory[1], memory[0], ROOM, table->name);
+	free(memory[0]);
+	free(memory[1]);
+	free(regs);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("kernels: vector programs");
@@ -303,6 +354,7 @@ int main(void)
 	tcase_add_loop_test(tests, vec_operands, 0, 1 + FIXTURE_TABLES);
 	tcase_add_loop_test(tests, vec_strips, 0, 1 + FIXTURE_TABLES);
 	tcase_add_loop_test(tests, vec_in_place, 0, 1 + FIXTURE_TABLES);
+	tcase_add_loop_test(tests, vec_runs, 0, 1 + FIXTURE_TABLES);
 	suite_add_tcase(suite, tests);
 	return fixture_run(suite);
 }
