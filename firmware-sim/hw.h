@@ -156,6 +156,7 @@ struct nib_hw {
 
 	uint8_t *hbm;
 	int hbm_fd;
+	uint64_t *huge_asked;	/* 2 MiB pieces of shared HBM that nib_hw_huge() has seen, a bit each */
 	uint8_t *sram;
 
 	struct nib_regs regs;
@@ -182,6 +183,14 @@ void nib_hw_destroy(struct nib_hw *hw);
  * What HBM and SRAM held is lost: whatever was ever written reads NIB_HW_LOST now, so that nobody takes
  * it for memory that was cleared.
  */
+/**
+ * nib_hw_huge - asks once for huge pages where a job streams through shared HBM.
+ *
+ * What lies there has been written by now, so that the pages can be put together; private memory
+ * has huge pages from the start. Where the host has none, nothing changes. Thread of the engine.
+ */
+void nib_hw_huge(struct nib_hw *hw, const uint8_t *at, uint64_t bytes);
+
 void nib_hw_memories_lose(struct nib_hw *hw);
 #define NIB_HW_LOST	0xa5
 void nib_hw_log(struct nib_hw *hw, int level, const char *format, ...)

@@ -185,6 +185,7 @@ static bool gemm_block(struct nib_access *a, const struct gemm *g, uint64_t row,
 			  &w))
 		return false;
 	a->quiet = false;
+	nib_hw_huge(a->hw, w.ptr, panels * g->panel);
 	if (!nib_rows_map(a, nib_add_sat(g->p.out, row * g->p.out_pitch + column * g->out_size),
 			  g->p.out_pitch, n * g->out_size, rows, NIB_WRITE, &out) ||
 	    !gemm_epilogue(a, g, row, rows, column, n, &job))

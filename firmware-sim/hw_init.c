@@ -33,32 +33,12 @@ void nib_hw_log(struct nib_hw *hw, int level, const char *format, ...)
 	hw->ops.log(hw->host, level, line);
 }
 
-/*
- * A file, so that QEMU can map it into the guest; sparse, so that its size costs nothing; sealed,
- * so that whoever gets the descriptor cannot shrink it under us.
- */
-static int hbm_init_shared(struct nib_hw *hw)
-{
-	uint64_t bytes = hw->chip.mem[NIB_MEM_HBM].bytes;
-	void *at;
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25	/* Linux 6.1 */
+#endif
 
-	hw->hbm_fd = memfd_create("nib-hbm", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (hw->hbm_fd < 0)
-		return -errno;
-	if (ftruncate(hw->hbm_fd, (off_t)bytes))
-		return -errno;
-	fcntl(hw->hbm_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
-	at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, hw->hbm_fd, 0);
-	if (at == MAP_FAILED)
-		return -errno;
-	hw->hbm = at;
-	/* Most systems have no huge pages for files in memory: nothing is lost by asking. */
-	madvise(at, bytes, MADV_HUGEPAGE);
-	return 0;
-}
-
-/* Sparse memory in huge pages: a model streams through all of it for each token. */
-static uint8_t *map_private(uint64_t bytes)
+/* Address space for @bytes and some more, aligned to huge pages. */
+static uint8_t *map_aligned(uint64_t bytes)
 {
 	uint64_t room = bytes + NIB_PAGE_2M, skip;
 	uint8_t *at = mmap(NULL, room, PROT_READ | PROT_WRITE,
@@ -70,8 +50,61 @@ static uint8_t *map_private(uint64_t bytes)
 	if (skip)
 		munmap(at, skip);
 	munmap(at + skip + bytes, room - skip - bytes);
-	madvise(at + skip, bytes, MADV_HUGEPAGE);
 	return at + skip;
+}
+
+/*
+ * A file, so that QEMU can map it into the guest; sparse, so that its size costs nothing; sealed,
+ * so that whoever gets the descriptor cannot shrink it under us.
+ */
+static int hbm_init_shared(struct nib_hw *hw)
+{
+	uint64_t bytes = hw->chip.mem[NIB_MEM_HBM].bytes;
+	uint8_t *at;
+
+	hw->hbm_fd = memfd_create("nib-hbm", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (hw->hbm_fd < 0)
+		return -errno;
+	if (ftruncate(hw->hbm_fd, (off_t)bytes))
+		return -errno;
+	fcntl(hw->hbm_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+	at = map_aligned(bytes);
+	if (!at)
+		return -ENOMEM;
+	hw->hbm = at;
+	if (mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED,
+		 hw->hbm_fd, 0) == MAP_FAILED)
+		return -errno;
+	/* Most systems have no huge pages for files in memory unless asked; see nib_hw_huge(). */
+	madvise(at, bytes, MADV_HUGEPAGE);
+	hw->huge_asked = calloc(bytes / NIB_PAGE_2M / 64 + 1, sizeof(*hw->huge_asked));
+	return hw->huge_asked ? 0 : -ENOMEM;
+}
+
+void nib_hw_huge(struct nib_hw *hw, const uint8_t *at, uint64_t bytes)
+{
+	uint64_t size = hw->chip.mem[NIB_MEM_HBM].bytes, first = (uint64_t)(at - hw->hbm);
+
+	if (!hw->huge_asked || at < hw->hbm || first >= size || bytes > size - first)
+		return;
+	/* Whole ones: the rest has other tenants. */
+	for (uint64_t i = (first + NIB_PAGE_2M - 1) / NIB_PAGE_2M;
+	     (i + 1) * NIB_PAGE_2M <= first + bytes; i++) {
+		if (hw->huge_asked[i / 64] >> i % 64 & 1)
+			continue;
+		hw->huge_asked[i / 64] |= 1ull << i % 64;
+		madvise(hw->hbm + i * NIB_PAGE_2M, NIB_PAGE_2M, MADV_COLLAPSE);
+	}
+}
+
+/* Sparse memory in huge pages: a model streams through all of it for each token. */
+static uint8_t *map_private(uint64_t bytes)
+{
+	uint8_t *at = map_aligned(bytes);
+
+	if (at)
+		madvise(at, bytes, MADV_HUGEPAGE);
+	return at;
 }
 
 static int hbm_init(struct nib_hw *hw, bool share)
@@ -157,6 +190,8 @@ void nib_hw_destroy(struct nib_hw *hw)
 	if (hw->hbm_fd >= 0)
 		close(hw->hbm_fd);
 	nib_arena_destroy(&hw->arena);
+	free(hw->huge_asked);
+	hw->huge_asked = NULL;
 	hw->pool = NULL;
 	hw->hbm = NULL;
 	hw->sram = NULL;
