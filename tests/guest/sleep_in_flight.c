@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The machine goes to sleep and wakes up again and again, with jobs that run, jobs that wait on
- * the device and in the kernel, and data in every memory: sleep_in_flight STATE [ROUNDS], STATE
- * as /sys/power/state has it. Jobs go on where they were, no packet runs twice or not at all, and
- * every byte is where it was. Not part of run-all: not everything else in its guest survives a
- * sleep.
+ * the device and in the kernel, and data in every memory and in leases: sleep_in_flight STATE
+ * [ROUNDS], STATE as /sys/power/state has it. Jobs go on where they were, no packet runs twice or not
+ * at all, and every byte is where it was. Not part of run-all: not everything else in its guest
+ * survives a sleep.
  */
 #include "life.h"
 
@@ -16,6 +16,9 @@
 #define COUNT_VA	(LIFE_VA + 2 * GIB)
 #define LOAD_VA		(LIFE_VA + 3 * GIB)
 #define LOAD_BYTES	(16 * MIB)
+#define LEASE_VA	(LIFE_VA + 4 * GIB)
+#define LEASE_STEP	(64 * MIB)
+#define LEASES		2
 #define JOBS		60
 #define PACKETS		5
 
@@ -37,6 +40,8 @@ struct data {
 	volatile uint64_t *count;
 	uint32_t job;
 	uint32_t done;
+	uint32_t lease[LEASES];		/* of which one at a time is in SRAM */
+	uint32_t lease_bytes;
 };
 
 static uint32_t pattern(uint32_t place, uint32_t i, uint32_t round)
@@ -78,6 +83,47 @@ static void check_patterns(struct data *d, uint32_t round)
 	}
 }
 
+/* A lease is filled where it is, by a job that names it or not. */
+static void write_leases(struct data *d, uint32_t round)
+{
+	struct nib_lease_ref ref = { .handle = d->lease[round % LEASES] };
+	struct stream s = { 0 };
+	uint32_t i, id;
+
+	for (i = 0; i < LEASES; i++)
+		packet_fill(&s, LEASE_VA + i * LEASE_STEP, d->lease_bytes / 4, pattern(9, i, round));
+	packet_end(&s);
+	id = stream_create(d->g.fd, d->g.vm, &s);
+	OK(submit_naming(d->g.fd, d->g.queue, id, d->done, &ref, 1));
+	OK(stream_destroy(d->g.fd, d->g.vm, id));
+}
+
+/* Both, and each time the one that was away comes in. */
+static void check_leases(struct data *d, uint32_t round)
+{
+	uint32_t i, k, j;
+
+	for (k = 0; k < 2 * LEASES; k++) {
+		struct nib_lease_ref ref = { .handle = d->lease[k % LEASES] };
+		struct stream s = { 0 };
+		uint32_t id;
+
+		i = k % LEASES;
+		packet_copy(&s, LEASE_VA + i * LEASE_STEP, BACK_VA, d->lease_bytes / 4);
+		packet_end(&s);
+		id = stream_create(d->g.fd, d->g.vm, &s);
+		OK(submit_naming(d->g.fd, d->g.queue, id, d->done, &ref, 1));
+		OK(syncobj_wait(d->g.fd, d->done, 60000));
+		EXPECT(fence_status(d->g.fd, d->done), 1);
+		OK(stream_destroy(d->g.fd, d->g.vm, id));
+		for (j = 0; j < d->lease_bytes / 4; j++)
+			EQUAL(d->back[j], pattern(9, i, round));
+		/* As a move is counted, it has been made. */
+		EQUAL(lease_query(d->g.fd, d->lease[i]).resident, d->lease_bytes);
+		EQUAL(lease_query(d->g.fd, d->lease[1 - i]).resident, 0);
+	}
+}
+
 static struct data data_begin(void)
 {
 	struct data d = { .g = guest_begin() };
@@ -90,6 +136,15 @@ static struct data data_begin(void)
 		OK(vm_map(d.g.fd, d.g.vm, bo, 0, places[i].va, places[i].bytes, 0));
 		if (!i)
 			d.window = bo_map(d.g.fd, bo, PLACE_BYTES);
+	}
+	/* More than half of what is left of SRAM, so that both do not fit. */
+	d.lease_bytes = (uint32_t)(query_memory(d.g.fd).sram_free * 9 / 16 & ~(64 * KIB - 1));
+	if (d.lease_bytes > PLACE_BYTES)
+		d.lease_bytes = PLACE_BYTES;
+	for (i = 0; i < LEASES; i++) {
+		OK(lease_create(d.g.fd, 0, d.lease_bytes, &d.lease[i]));
+		OK(vm_map(d.g.fd, d.g.vm, d.lease[i], 0, LEASE_VA + i * LEASE_STEP,
+			  d.lease_bytes, 0));
 	}
 	d.count = (volatile uint64_t *)guest_buffer(&d.g, COUNT_VA, 4096, NIB_BO_HBM);
 	munmap(guest_buffer(&d.g, LOAD_VA, LOAD_BYTES, NIB_BO_HBM), LOAD_BYTES);
@@ -182,12 +237,14 @@ int main(int argc, char **argv)
 		struct life_work w;
 
 		write_patterns(&d, i);
+		write_leases(&d, i);
 		w = life_begin();
 		start_counting(&d);
 		machine_sleep(argv[1]);
 		life_check_goes_on(&w);
 		check_count(&d);
 		check_patterns(&d, i);
+		check_leases(&d, i);
 		life_end(&w);
 		printf("round %u\n", i);
 	}
