@@ -33,7 +33,7 @@ static void unload_at_last(void)
 {
 	int tries, ret = -EAGAIN;
 
-	for (tries = 0; tries < 500 && ret; tries++) {
+	for (tries = 0; tries < 3000 && ret; tries++) {
 		ret = unload();
 		if (ret)
 			usleep(20000);
