@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Ioctls with anything in them: noise, and calls that are put together right and then spoilt in a few
- * places, from four processes of which two share a file, while a thread of each now and then changes
+ * places, from three processes of which two share a file, while a thread of each now and then changes
  * the memory that the kernel reads. Nothing is expected of the calls but that the kernel survives:
  * the runner looks at its log. Afterwards the device works, no memory of it is lost, and in a long
  * run each of the driver's ioctls has gone well and has failed.
  *
- * NIB_FUZZ_CALLS says how many, NIB_FUZZ_MS for how long (3000 by default), NIB_FUZZ_SEED where to
- * start. One seed makes the same calls with the same order in each process; what happens between
+ * NIB_FUZZ_CALLS says how many, NIB_FUZZ_MS for how long at most (3000 if neither is said),
+ * NIB_FUZZ_SEED where to start. One seed makes the same calls with the same order in each process; what happens between
  * processes is chance.
  */
 #include "counts.h"
@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 
 #define VA		0x100000000ull
-#define PROCESSES	4
+#define PROCESSES	3
 #define POOL		12
 #define ARENA		(16 * KIB)
 /* So many calls, and everything has happened. */
@@ -544,11 +544,11 @@ static const struct {
 	void (*make)(struct fuzz *f);
 	unsigned int weight;
 } makers[] = {
-	{ make_vm, 6 }, { end_vm, 10 }, { make_bo, 12 }, { make_lease, 6 }, { end_bo, 15 },
-	{ make_queue, 15 }, { end_queue, 6 }, { make_stream, 15 }, { end_stream, 8 },
-	{ make_query, 15 }, { query_lease, 30 }, { advise, 40 }, { map_bo, 15 }, { share_bo, 20 },
-	{ bind, 70 }, { see_queue, 40 }, { submit_some, 120 },
-	{ make_syncobj, 20 }, { end_syncobj, 15 }, { use_syncobj, 90 }, { noise, 400 },
+	{ make_vm, 4 }, { end_vm, 6 }, { make_bo, 8 }, { make_lease, 4 }, { end_bo, 10 },
+	{ make_queue, 8 }, { end_queue, 3 }, { make_stream, 10 }, { end_stream, 6 },
+	{ make_query, 10 }, { query_lease, 25 }, { advise, 30 }, { map_bo, 10 }, { share_bo, 15 },
+	{ bind, 30 }, { see_queue, 30 }, { submit_some, 100 },
+	{ make_syncobj, 12 }, { end_syncobj, 10 }, { use_syncobj, 70 }, { noise, 600 },
 };
 
 static void make_one(struct fuzz *f)
@@ -632,13 +632,14 @@ static void wait_for_all(void)
 int main(void)
 {
 	int shared = guest_open(), i, tries;
-	uint64_t seed, hbm_free = query_memory(shared).hbm_free;
+	uint64_t seed, ms, hbm_free = query_memory(shared).hbm_free;
 	uint64_t sram_free = query_memory(shared).sram_free;
 	struct stream s = { 0 };
 	struct guest after;
 
 	limit = from_env("NIB_FUZZ_CALLS", UINT64_MAX);
-	end = limit == UINT64_MAX ? now_ns() + from_env("NIB_FUZZ_MS", 3000) * 1000000 : UINT64_MAX;
+	ms = from_env("NIB_FUZZ_MS", limit == UINT64_MAX ? 3000 : 0);
+	end = ms ? now_ns() + ms * 1000000 : UINT64_MAX;
 	seed = from_env("NIB_FUZZ_SEED", 88172645463325252ull);
 	counts_begin();
 	total = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
