@@ -7,6 +7,8 @@
 #include <linux/module.h>
 #include <linux/vmalloc.h>
 
+#include <drm/drm_managed.h>
+
 #include "test_device.h"
 
 static const struct drm_driver nib_test_driver = {
@@ -51,6 +53,7 @@ struct nib_device *nib_test_device(struct kunit *test)
 	ndev->window = nib_test_memory(test, NIB_TEST_HBM);
 	ndev->window_bytes = NIB_TEST_HBM;
 	ndev->hbm_bytes = NIB_TEST_HBM;
+	KUNIT_ASSERT_EQ(test, drmm_mutex_init(&ndev->drm, &ndev->pt_lock), 0);
 	KUNIT_ASSERT_EQ(test, nib_vram_init(ndev), 0);
 	kunit_activate_static_stub(test, nib_ipc_create, nib_test_ipc);
 	kunit_activate_static_stub(test, nib_ipc_destroy, nib_test_ipc);
