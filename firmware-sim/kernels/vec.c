@@ -34,7 +34,10 @@ NIB_INLINE void copy_ahead(float *restrict dst, const float *restrict src, uint3
 	uint32_t i, j;
 
 	for (i = 0; i + NIB_LANES <= n; i += NIB_LANES) {
-		__builtin_prefetch((to_memory ? dst : src) + i + AHEAD, to_memory);
+		if (to_memory)
+			__builtin_prefetch(dst + i + AHEAD, 1);
+		else
+			__builtin_prefetch(src + i + AHEAD, 0);
 		for (j = i; j < i + NIB_LANES; j++)
 			dst[j] = to_memory ? nib_canonical(src[j]) : src[j];
 	}
