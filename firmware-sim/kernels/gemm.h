@@ -80,8 +80,10 @@ NIB_INLINE void gemm_fetch(const struct gemm_piece *p, uint32_t i)
 
 		for (line = 0; line < NIB_PANEL_N * size; line += 64)
 			__builtin_prefetch(out + line, 1);
+		if (!job->residual)
+			continue;
 		out = job->residual + (p->row + r) * job->residual_pitch + p->column * 4;
-		for (line = 0; job->residual && line < NIB_PANEL_N * 4; line += 64)
+		for (line = 0; line < NIB_PANEL_N * 4; line += 64)
 			__builtin_prefetch(out + line);
 	}
 }
