@@ -137,8 +137,8 @@ static void gemm_part(void *arg, unsigned int part, unsigned int thread)
 }
 
 /*
- * Many rows are cut into as many as kernels take at a time, which converts each activation once; a few rows
- * stay together, so that weights are read once.
+ * Many rows are cut into as many as kernels take at a time, which converts each activation once; a
+ * few rows stay together, so that weights are read once.
  */
 static void gemm_run(struct nib_access *a, const struct gemm *g, const struct nib_gemm_job *job,
 		     uint64_t panels)

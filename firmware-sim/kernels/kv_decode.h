@@ -12,6 +12,7 @@
 
 #ifdef __AVX512F__
 #include <immintrin.h>
+#include "scales_avx512.h"
 
 /*
  * BF16 of all FP8 magnitudes, or of all E2M1 codes, split in bytes: what a lookup of bytes takes.
@@ -149,7 +150,8 @@ NIB_INLINE void kv_64(const uint32_t fmt, const struct kv_table *t, const struct
 }
 
 /*
- * Elements @from.. of a row of @width. @scale: scales of the row's blocks from the first of the slice on.
+ * Elements @from.. of a row of @width. @scale: scales of the row's blocks, from the first of the
+ * slice on.
  */
 NIB_INLINE struct kv_slice kv_slice(const uint32_t fmt, const uint8_t *row, uint32_t width,
 				    uint32_t from, const float *scale)
@@ -173,7 +175,6 @@ NIB_INLINE void kv_scales(const uint32_t fmt, const uint8_t *row, uint32_t width
 {
 	const uint32_t block = nib_format_block(fmt);
 	const uint8_t *code = row + nib_row_data_bytes(fmt, width);
-	const __m512i nan = _mm512_set1_epi32(0x7fc00000);
 	uint32_t i, n;
 
 	if (!block)
@@ -182,24 +183,10 @@ NIB_INLINE void kv_scales(const uint32_t fmt, const uint8_t *row, uint32_t width
 	n = count / block;
 	for (i = 0; i < n; i += 16) {
 		__mmask16 some = n - i < 16 ? (__mmask16)((1u << (n - i)) - 1) : (__mmask16)0xffff;
-		__m512i x = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(some, code + i));
-		__m512i bits;
+		__m128i x = _mm_maskz_loadu_epi8(some, code + i);
 
-		if (fmt == NIB_FMT_NVFP4) {
-			/* Bits of an FP32 2^-120 times as large. */
-			x = _mm512_and_si512(x, _mm512_set1_epi32(0x7f));
-			bits = _mm512_castps_si512(_mm512_mul_ps(
-				_mm512_castsi512_ps(_mm512_slli_epi32(x, 20)),
-				_mm512_set1_ps(0x1p120f)));
-			bits = _mm512_mask_mov_epi32(
-				bits, _mm512_cmpeq_epi32_mask(x, _mm512_set1_epi32(0x7f)), nan);
-		} else {
-			bits = _mm512_max_epu32(_mm512_slli_epi32(x, 23),
-						_mm512_set1_epi32(0x00400000));
-			bits = _mm512_mask_mov_epi32(
-				bits, _mm512_cmpeq_epi32_mask(x, _mm512_set1_epi32(0xff)), nan);
-		}
-		_mm512_store_si512(scale + i, bits);
+		_mm512_store_ps(scale + i, fmt == NIB_FMT_NVFP4 ? ue4m3_decode16(x) :
+								  e8m0_decode16(x));
 	}
 }
 

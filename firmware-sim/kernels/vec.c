@@ -269,7 +269,18 @@ static void vec_reduce(const struct nib_vec_insn *insn, float *regs, size_t pitc
 	}
 }
 
-/* One instruction that is no reduction, on elements at..at + n; @regs are those of element @at. */
+/* Element @at of run @r of operand @o. */
+static uint8_t *vec_operand(const struct nib_vec_job *job, uint32_t o, uint32_t at, uint32_t r)
+{
+	ptrdiff_t run = r ? (ptrdiff_t)r * job->step[o] : 0;
+
+	return job->operand[o] + (ptrdiff_t)at * job->stride[o] + run;
+}
+
+/*
+ * One instruction that is no reduction, on elements at..at + n of each run; @regs are those of
+ * element @at. Runs share the cost that an instruction has by itself.
+ */
 static void vec_step(const struct nib_vec_job *job, const struct nib_vec_insn *insn, float *regs,
 		     size_t pitch, uint32_t at, uint32_t n)
 {
@@ -277,17 +288,21 @@ static void vec_step(const struct nib_vec_job *job, const struct nib_vec_insn *i
 	const float *a = regs + insn->a % NIB_VEC_REGS * pitch;
 	const float *b = regs + insn->b % NIB_VEC_REGS * pitch;
 	const float *c = regs + insn->imm % NIB_VEC_REGS * pitch;
-	uint32_t padded = (n + NIB_LANES - 1) / NIB_LANES * NIB_LANES;
+	uint32_t runs = job->runs ? job->runs : 1, r;
+	uint32_t padded = (n + NIB_LANES - 1) / NIB_LANES * NIB_LANES * runs;
+	uint32_t o = insn->op == NIB_VEC_STORE ? insn->dst : insn->a;
 	float imm = nib_float(insn->imm);
 
 	switch (insn->op) {
 	case NIB_VEC_LOAD:
-		vec_load(dst, job->operand[insn->a] + (ptrdiff_t)at * job->stride[insn->a],
-			 job->stride[insn->a], job->fmt[insn->a], n);
+		for (r = 0; r < runs; r++)
+			vec_load(dst + r * n, vec_operand(job, o, at, r), job->stride[o],
+				 job->fmt[o], n);
 		break;
 	case NIB_VEC_STORE:
-		vec_store(job->operand[insn->dst] + (ptrdiff_t)at * job->stride[insn->dst],
-			  job->stride[insn->dst], job->fmt[insn->dst], a, n);
+		for (r = 0; r < runs; r++)
+			vec_store(vec_operand(job, o, at, r), job->stride[o], job->fmt[o],
+				  a + r * n, n);
 		break;
 	case NIB_VEC_IOTA:
 		imm = (float)(int32_t)at;
@@ -298,53 +313,16 @@ static void vec_step(const struct nib_vec_job *job, const struct nib_vec_insn *i
 	}
 }
 
-/* Several runs at once: an instruction's own cost is shared by all their elements. */
-static void vec_runs(const struct nib_vec_job *job)
-{
-	uint32_t all = job->runs * job->n, i, r;
-	float *regs = job->regs;
-
-	for (i = 0; i < job->n_insns; i++) {
-		const struct nib_vec_insn *insn = &job->insns[i];
-		float *dst = regs + insn->dst % NIB_VEC_REGS * (size_t)all;
-		const float *a = regs + insn->a % NIB_VEC_REGS * (size_t)all;
-		const float *b = regs + insn->b % NIB_VEC_REGS * (size_t)all;
-		const float *c = regs + insn->imm % NIB_VEC_REGS * (size_t)all;
-		uint32_t o = insn->op == NIB_VEC_STORE ? insn->dst : insn->a;
-
-		switch (insn->op) {
-		case NIB_VEC_LOAD:
-			for (r = 0; r < job->runs; r++)
-				vec_load(dst + r * job->n,
-					 job->operand[o] + (ptrdiff_t)r * job->step[o],
-					 job->stride[o], job->fmt[o], job->n);
-			break;
-		case NIB_VEC_STORE:
-			for (r = 0; r < job->runs; r++)
-				vec_store(job->operand[o] + (ptrdiff_t)r * job->step[o],
-					  job->stride[o], job->fmt[o], a + r * job->n, job->n);
-			break;
-		default:
-			vec_each(insn->op, dst, a, b, c, nib_float(insn->imm), all);
-			break;
-		}
-	}
-}
-
 void NIB_KERNEL(nib_vec)(const struct nib_vec_job *job)
 {
 	uint32_t padded = (job->n + NIB_LANES - 1) / NIB_LANES * NIB_LANES, begin, end, at, i, n;
 	size_t pitch = padded, whole = 0;
 
-	if (job->runs > 1) {
-		vec_runs(job);
-		return;
-	}
 	/* Without reductions no register outlives its strip: all strips use the same memory. */
 	for (i = 0; i < job->n_insns; i++)
 		whole |= is_reduction(job->insns[i].op);
 	if (!whole)
-		pitch = padded < STRIP ? padded : STRIP;
+		pitch = (padded < STRIP ? padded : STRIP) * (size_t)(job->runs ? job->runs : 1);
 	for (begin = 0; begin < job->n_insns; begin = end) {
 		end = begin;
 		if (is_reduction(job->insns[begin].op)) {
