@@ -7,10 +7,12 @@
 #ifndef NIB_COMPAT_H
 #define NIB_COMPAT_H
 
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/workqueue.h>
 
+#include <drm/drm_drv.h>
 #include <drm/drm_gem.h>
 #include <drm/drm_gpuvm.h>
 #include <drm/gpu_scheduler.h>
@@ -31,6 +33,21 @@
 /* What workqueues are without WQ_UNBOUND, where that has a name. */
 #ifndef NIB_HAVE_WQ_PERCPU
 #define WQ_PERCPU 0
+#endif
+
+/* Whether a private mapping of this kind would be written to as a copy. */
+#ifndef NIB_HAVE_VMA_IS_COW_MAPPING
+static inline bool vma_is_cow_mapping(const struct vm_area_struct *vma)
+{
+	return is_cow_mapping(vma->vm_flags);
+}
+#endif
+
+/* Older kernels want to be told that a driver uses drm_gpuvm; new ones have it in every object. */
+#ifdef NIB_HAVE_DRIVER_GEM_GPUVA
+#define NIB_DRIVER_GEM_GPUVA DRIVER_GEM_GPUVA
+#else
+#define NIB_DRIVER_GEM_GPUVA 0
 #endif
 
 /* Arguments of drm_sched_init() in a struct. */

@@ -375,8 +375,8 @@ static const struct file_operations nib_fops = {
 
 /* Versions are listed at the top of nib_drm.h. */
 const struct drm_driver nib_drm_driver = {
-	.driver_features = DRIVER_COMPUTE_ACCEL | DRIVER_GEM | DRIVER_GEM_GPUVA | DRIVER_SYNCOBJ |
-			   DRIVER_SYNCOBJ_TIMELINE,
+	.driver_features = DRIVER_COMPUTE_ACCEL | DRIVER_GEM | DRIVER_SYNCOBJ |
+			   DRIVER_SYNCOBJ_TIMELINE | NIB_DRIVER_GEM_GPUVA,
 	.open = nib_drm_open,
 	.postclose = nib_drm_postclose,
 	.show_fdinfo = nib_fdinfo_show,

@@ -316,7 +316,7 @@ static int nib_gem_mmap(struct drm_gem_object *obj, struct vm_area_struct *vma)
 	if (!nib_bo_can_mmap(bo))
 		return -EACCES;
 	/* A private copy of device memory makes no sense, and a PFN map cannot make one. */
-	if (is_cow_mapping(vma->vm_flags))
+	if (vma_is_cow_mapping(vma))
 		return -EINVAL;
 	if (drm_gem_is_imported(obj))
 		return nib_prime_mmap(obj, vma);
