@@ -17,8 +17,10 @@
 #define STEP	4u			/* positions of a tile */
 #ifdef __AVX512F__
 #define TILE	4u			/* queries of a tile: TILE x STEP sums in registers */
+#define WIDE	4u			/* vectors of values of a tile */
 #else
-#define TILE	1u
+#define TILE	2u			/* x STEP / 2 sums in registers */
+#define WIDE	2u
 #endif
 
 /*
@@ -127,6 +129,61 @@ static void decode_strip(const struct pass *p, const uint8_t *const *rows, uint3
 	}
 }
 
+#ifndef __AVX512F__
+/* Sums over lanes l and l + 8 of two queries at two positions: [position][query]. */
+NIB_INLINE void dots_fold(const uint32_t padded, const float *q, const float *row,
+			  __m256 fold[2][2])
+{
+	v16 s[2][2];
+	uint32_t i, h, j;
+
+	_Pragma("GCC unroll 2")
+	for (j = 0; j < 2; j++)
+		_Pragma("GCC unroll 2")
+		for (h = 0; h < 2; h++)
+			s[j][h] = v16_set1(0.0f);
+	for (i = 0; i < padded; i += 16) {
+		v16 x[2], y[2];
+
+		_Pragma("GCC unroll 2")
+		for (j = 0; j < 2; j++) {
+			x[j] = v16_load(row + j * padded + i);
+			y[j] = v16_load(q + j * padded + i);
+		}
+		_Pragma("GCC unroll 2")
+		for (j = 0; j < 2; j++)
+			_Pragma("GCC unroll 2")
+			for (h = 0; h < 2; h++)
+				s[j][h] = v16_fma(y[h], x[j], s[j][h]);
+	}
+	_Pragma("GCC unroll 2")
+	for (j = 0; j < 2; j++)
+		_Pragma("GCC unroll 2")
+		for (h = 0; h < 2; h++)
+			fold[j][h] = v16_fold(s[j][h]);
+}
+
+/* Scores of two queries at four positions. */
+NIB_INLINE void dots_pair(const uint32_t padded, const float *q, const float *row, float *scores)
+{
+	__m256 fold[4][2], x[4], a, b;
+	uint32_t j;
+
+	dots_fold(padded, q, row, fold);
+	dots_fold(padded, q, row + 2 * padded, fold + 2);
+	/* Lanes l and l + 4: a half of each vector for each query. */
+	_Pragma("GCC unroll 4")
+	for (j = 0; j < 4; j++)
+		x[j] = _mm256_add_ps(_mm256_permute2f128_ps(fold[j][0], fold[j][1], 0x20),
+				     _mm256_permute2f128_ps(fold[j][0], fold[j][1], 0x31));
+	a = _mm256_add_ps(_mm256_shuffle_ps(x[0], x[1], 0x44), _mm256_shuffle_ps(x[0], x[1], 0xee));
+	b = _mm256_add_ps(_mm256_shuffle_ps(x[2], x[3], 0x44), _mm256_shuffle_ps(x[2], x[3], 0xee));
+	a = _mm256_add_ps(_mm256_shuffle_ps(a, b, 0x88), _mm256_shuffle_ps(a, b, 0xdd));
+	_mm_storeu_ps(scores, _mm256_castps256_ps128(a));
+	_mm_storeu_ps(scores + PITCH, _mm256_extractf128_ps(a, 1));
+}
+#endif
+
 /* Scores of @queries queries at the STEP positions that start at @row. */
 NIB_INLINE void dots_tile(const uint32_t queries, const uint32_t padded, const float *q,
 			  const float *row, float *scores)
@@ -134,6 +191,12 @@ NIB_INLINE void dots_tile(const uint32_t queries, const uint32_t padded, const f
 	uint32_t i, h, j;
 	v16 s[TILE][STEP];
 
+#ifndef __AVX512F__
+	if (queries == 2) {
+		dots_pair(padded, q, row, scores);
+		return;
+	}
+#endif
 	for (h = 0; h < queries; h++)
 		for (j = 0; j < STEP; j++)
 			s[h][j] = v16_set1(0.0f);
@@ -238,25 +301,32 @@ static float chunk_weights(const struct nib_attention_job *job, float *restrict 
 NIB_INLINE void values_tile(const uint32_t queries, const uint32_t vectors, const float *weights,
 			    const float *row, uint32_t n, uint32_t padded, float *o)
 {
-	v16 s[TILE][4];
+	v16 s[TILE][WIDE];
 	uint32_t j, h, v;
 
+	_Pragma("GCC unroll 4")
 	for (h = 0; h < queries; h++)
+		_Pragma("GCC unroll 4")
 		for (v = 0; v < vectors; v++)
 			s[h][v] = v16_load(o + h * padded + v * 16);
 	for (j = 0; j < n; j++, row += padded) {
-		v16 x[4];
+		v16 x[WIDE];
 
+		_Pragma("GCC unroll 4")
 		for (v = 0; v < vectors; v++)
 			x[v] = v16_load(row + v * 16);
+		_Pragma("GCC unroll 4")
 		for (h = 0; h < queries; h++) {
 			v16 w = v16_set1(weights[h * PITCH + j]);
 
+			_Pragma("GCC unroll 4")
 			for (v = 0; v < vectors; v++)
 				s[h][v] = v16_fma(w, x[v], s[h][v]);
 		}
 	}
+	_Pragma("GCC unroll 4")
 	for (h = 0; h < queries; h++)
+		_Pragma("GCC unroll 4")
 		for (v = 0; v < vectors; v++)
 			v16_store(o + h * padded + v * 16, s[h][v]);
 }
@@ -272,8 +342,8 @@ NIB_INLINE void values_strip(const uint32_t queries, const struct pass *p, uint3
 
 	if (from > to)
 		return;
-	for (d = 0; d + 64 <= padded; d += 64)
-		values_tile(queries, 4, weights, row + d, n, padded, o + d);
+	for (d = 0; d + 16 * WIDE <= padded; d += 16 * WIDE)
+		values_tile(queries, WIDE, weights, row + d, n, padded, o + d);
 	for (; d < padded; d += 16)
 		values_tile(queries, 1, weights, row + d, n, padded, o + d);
 }

@@ -59,6 +59,31 @@ struct gemm_piece {
 	uint16_t w_fmt;
 };
 
+/* Calls f(@n, arguments), one to six rows, with their number constant. */
+#define GEMM_BY_ROWS(n, f, ...)					\
+	do {							\
+		switch (n) {					\
+		case 6:						\
+			f(6, __VA_ARGS__);			\
+			break;					\
+		case 5:						\
+			f(5, __VA_ARGS__);			\
+			break;					\
+		case 4:						\
+			f(4, __VA_ARGS__);			\
+			break;					\
+		case 3:						\
+			f(3, __VA_ARGS__);			\
+			break;					\
+		case 2:						\
+			f(2, __VA_ARGS__);			\
+			break;					\
+		default:					\
+			f(1, __VA_ARGS__);			\
+			break;					\
+		}						\
+	} while (0)
+
 /* Lookup tables for one job. */
 static void gemm_prepare(const struct nib_gemm_job *job, struct gemm_tables *tables);
 /* Tile @i of the piece, counted from its first one: elements to @a, scales to @a_scale. */

@@ -385,26 +385,7 @@ NIB_INLINE void multiply_rows(uint32_t rows, const uint32_t pairs, const enum sc
 
 	for (; groups; groups--) {
 		n = (rows + groups - 1) / groups;
-		switch (n) {
-		case 6:
-			multiply(6, pairs, scaling, &b);
-			break;
-		case 5:
-			multiply(5, pairs, scaling, &b);
-			break;
-		case 4:
-			multiply(4, pairs, scaling, &b);
-			break;
-		case 3:
-			multiply(3, pairs, scaling, &b);
-			break;
-		case 2:
-			multiply(2, pairs, scaling, &b);
-			break;
-		default:
-			multiply(1, pairs, scaling, &b);
-			break;
-		}
+		GEMM_BY_ROWS(n, multiply, pairs, scaling, &b);
 		b.a += n * PAIRS;
 		b.a_scale += n;
 		b.acc += n * NIB_PANEL_N;

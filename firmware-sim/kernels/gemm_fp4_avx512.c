@@ -230,26 +230,7 @@ NIB_INLINE void multiply_rows(uint32_t rows, const uint32_t quads, const enum sc
 
 	for (; groups; groups--) {
 		n = (rows + groups - 1) / groups;
-		switch (n) {
-		case 6:
-			multiply(6, quads, scaling, &b);
-			break;
-		case 5:
-			multiply(5, quads, scaling, &b);
-			break;
-		case 4:
-			multiply(4, quads, scaling, &b);
-			break;
-		case 3:
-			multiply(3, quads, scaling, &b);
-			break;
-		case 2:
-			multiply(2, quads, scaling, &b);
-			break;
-		default:
-			multiply(1, quads, scaling, &b);
-			break;
-		}
+		GEMM_BY_ROWS(n, multiply, quads, scaling, &b);
 		b.a += n * QUADS;
 		b.a_scale += n;
 		b.acc += n * NIB_PANEL_N;

@@ -22,7 +22,8 @@ KERNELS_AVX512 := -DNIB_ISA=avx512 -mfma -mavx512f -mavx512bw -mavx512dq -mavx51
 	-mavx512vnni -mavx512bf16 -mprefer-vector-width=512
 KERNELS_EACH := codec vec sample depthwise scan attention vector
 
-KERNELS_AVX2_OBJS := $(addprefix $(KERNELS_DIR)/,$(KERNELS_EACH:=.avx2.o) gemm_avx2.o)
+KERNELS_AVX2_OBJS := $(addprefix $(KERNELS_DIR)/,$(KERNELS_EACH:=.avx2.o) gemm_avx2.o \
+	gemm_fp4_avx2.o)
 KERNELS_AVX512_OBJS := $(addprefix $(KERNELS_DIR)/,$(KERNELS_EACH:=.avx512.o) gemm_avx512.o \
 	gemm_fp4_avx512.o)
 $(KERNELS_AVX2_OBJS): CFLAGS_EXTRA += $(KERNELS_CFLAGS) $(KERNELS_AVX2)

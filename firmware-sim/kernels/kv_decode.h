@@ -259,29 +259,7 @@ static void kv_decode(const struct kv_table *t, uint32_t fmt, const uint8_t *con
 	KV_BY_FORMAT(fmt, kv_rows, t, rows, count, width, from, n, dst, pitch);
 }
 #else
-struct kv_table {
-	char unused;
-};
-
-static void kv_prepare(struct kv_table *table, uint32_t fmt)
-{
-	(void)fmt;
-	table->unused = 0;
-}
-
-static int kv_suits(uint32_t fmt, uint32_t from, uint32_t n)
-{
-	(void)fmt, (void)from, (void)n;
-	return 0;
-}
-
-static void kv_decode(const struct kv_table *t, uint32_t fmt, const uint8_t *const *rows,
-		      uint32_t count, uint32_t width, uint32_t from, uint32_t n, float *dst,
-		      uint32_t pitch)
-{
-	(void)t, (void)fmt, (void)rows, (void)count, (void)width, (void)from, (void)n, (void)dst,
-		(void)pitch;
-}
+#include "kv_decode_avx2.h"
 #endif
 
 #endif

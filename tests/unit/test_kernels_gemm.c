@@ -5,6 +5,7 @@
  * dispatcher chooses.
  */
 #include "kernel_fixture.h"
+#include "kernels/element.h"
 
 /* What fills the operands of a GEMM. */
 enum fill {
@@ -288,6 +289,77 @@ START_TEST(gemm_every_pair_of_scales)
 END_TEST
 
 /*
+ * FP8 x FP4 is exact in FP32, so that integers do, while 12 times the sum of magnitudes is at most
+ * 2^24 times the unit that elements are multiples of: blocks on either side of that, for several units,
+ * times the largest weights and others, beside each other and alone.
+ */
+START_TEST(gemm_exact_border)
+{
+	static const float blocks[][16] = {
+		/* The unit is 2^-9: just within, just beyond, far beyond, few bits. */
+		{ 448, 448, 448, 448, 448, 448, 40, 2.5, 0.15625, 5 / 512.0 },
+		{ 448, 448, 448, 448, 448, 448, 40, 2.5, 0.15625, 7 / 512.0 },
+		{ 448, 448, 448, 448, 448, 448, 448, 448, 448, 448, 416, 384, 352, 1 / 512.0 },
+		/* Ties, of which each is lost, and both together would not be. */
+		{ 448, 448, 448, 448, 448, 448, 448, 448, 448, 1 / 512.0, 0, 1 / 512.0 },
+		{ 1 / 512.0, 3 / 512.0, 0.25, -1, 2 },
+		/* 2^-8. */
+		{ 448, 448, 448, 448, 448, 448, 448, 448, 448, 448, 448, 448, 80, 5, 0.3125,
+		  10 / 512.0 },
+		{ 448, 448, 448, 448, 448, 448, 448, 448, 448, 448, 448, 448, 80, 5, 0.3125,
+		  14 / 512.0 },
+		/* 2^-6, which 16 bits hold, and the largest of all. */
+		{ 448, 448, -448, 448, 448, 448, -448, 448, 448, 448, 448, 448, 80, 5, 9 / 64.0 },
+		{ 448, 448, 448, 448, 448, 448, 448, 448, 448, 448, 448, 448, 448, 448, 448, 448 },
+		{ 0 },
+	};
+	static const uint32_t a_fmts[] = { NIB_FMT_MXFP8, NIB_FMT_MXFP8X2 };
+	static const uint32_t w_fmts[] = { NIB_FMT_MXFP4, NIB_FMT_NVFP4, NIB_FMT_MXFP8 };
+	const uint32_t count = sizeof(blocks) / sizeof(blocks[0]), k = 96, n = 70, rows = 2 * count;
+	uint32_t a_fmt = a_fmts[_i % 2], w_fmt = w_fmts[_i / 2], m, t, i, code;
+	uint8_t *a = make_rows(a_fmt, rows, k, ORDINARY), *w = make_panels(w_fmt, n, k, ORDINARY);
+	struct nib_gemm_job job = {
+		.a = a, .w = w, .a_pitch = nib_row_bytes(a_fmt, k), .out_pitch = n * 4ul, .rows = rows,
+		.n = n, .k = k, .a_fmt = (uint16_t)a_fmt, .w_fmt = (uint16_t)w_fmt,
+		.out_fmt = NIB_FMT_F32, .alpha = 1.0f,
+	};
+
+	fixture_seed(_i + 700);
+	for (m = 0; m < rows; m++) {
+		for (t = 0; t < nib_format_terms(a_fmt); t++) {
+			for (i = 0; i < k; i++) {
+				code = nib_e4m3_encode(blocks[(m + i / 32) % count][i % 16]);
+				if (i % 32 >= 16 && w_fmt != NIB_FMT_NVFP4)
+					code = 0;
+				if (m >= count && i % 3 == 0)
+					code ^= 0x80;
+				fixture_row_put(a_fmt, a + m * job.a_pitch, k, t, i, code);
+			}
+		}
+	}
+	/*
+	 * The largest weights, but odd ones where the fourth block has its small elements; of alternating
+	 * signs; of the signs of half of the rows.
+	 */
+	for (m = 0; m < n; m++) {
+		for (i = 0; i < k && m % 4 < 3; i++) {
+			code = w_fmt == NIB_FMT_MXFP8 ? 0x7e : 7;
+			if (m % 4 == 0 && (i % 16 == 9 || i % 16 == 11))
+				code = 1;
+			if ((m % 4 == 1 && i % 2) || (m % 4 == 2 && i % 3 == 0))
+				code |= w_fmt == NIB_FMT_MXFP8 ? 0x80 : 8;
+			fixture_panel_put(w_fmt, w, k, 0, m, i, code);
+		}
+	}
+	compare_tables(&job, "output");
+	for (job.rows = 1; job.a < a + rows * job.a_pitch; job.a += job.a_pitch)
+		compare_tables(&job, "output of one row");
+	free(a);
+	free(w);
+}
+END_TEST
+
+/*
  * Around the smallest normal number: 2^-126 - x is rounded to 24 bits before it is seen to be
  * subnormal, so that it stays for x up to 2^-151, half a unit, and is zero from there on.
  */
@@ -556,6 +628,7 @@ int main(void)
 	tcase_add_loop_test(tests, gemm_tables, 0, FIXTURE_GEMM_PAIRS);
 	tcase_add_loop_test(tests, gemm_every_pair_of_codes, 0, FIXTURE_GEMM_PAIRS);
 	tcase_add_loop_test(tests, gemm_every_pair_of_scales, 0, FIXTURE_GEMM_PAIRS);
+	tcase_add_loop_test(tests, gemm_exact_border, 0, 6);
 	tcase_add_test(tests, gemm_flush_border);
 	tcase_add_test(tests, gemm_large);
 	tcase_add_loop_test(tests, gemm_is_a_product, 0, FIXTURE_GEMM_PAIRS);

@@ -1,0 +1,839 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * GEMM of FP4 weights with AVX2: integer dot products over lanes of 8 outputs, for FP4 activations
+ * (VPMADDUBSW) and FP8 ones, E4M3 (VPMADDWD; VPMADDUBSW twice for a single row). That the sums of
+ * nib_isa.h come out to the last bit needs no fma of theirs to round:
+ *
+ * - Twice an E2M1 value is an integer up to 12, 512 times an E4M3 value one up to 229376. Products
+ *   count units of 2^-10. If all elements of a block of A are multiples of a power of two, L, so are
+ *   all sums, and with 12 * sum |a| <= 2^24 * L every one of them fits FP32, in any order.
+ * - With L >= 8 (multiples of 2^-6) that always holds, and elements fit 16 bits. Nearly all blocks are
+ *   such: scales put the largest element above 224.
+ * - Others take the three bits below as well (FINE). Those that fail the test, or hold a NaN, are
+ *   computed as nib_isa.h has it, in FP32 and in order (INEXACT): one in some hundred.
+ *
+ * What needs care is found out where activations are packed, once for all panels.
+ */
+#include <immintrin.h>
+
+/* How integer sums become numbers. */
+enum scaling {
+	PLAIN,		/* acc = fma(s * unit, scale of A * scale of W, acc) */
+	PRODUCT,	/* acc = fma(s, scale of A * (scale of W * unit), acc): ordinary scales only */
+};
+
+struct gemm_tables {
+	char unused;
+};
+
+#define GEMM_NAME	gemm_fp4
+#define GEMM_ELEMENT	2u
+#define GEMM_ROWS	48u
+#define GEMM_PANELS	8u
+#define GEMM_BUFFER	(256u << 10)
+#include "gemm.h"
+
+#define HALVES		(NIB_PANEL_N / 8)
+#define VECTORS		(NIB_TILE_K / 8)	/* of 64 bytes, for a group of two halves */
+#define MAX_ROWS	6	/* x 2 sums, 2 weights, an activation, a product: 16 registers */
+#define AHEAD		4096u	/* bytes of W fetched ahead */
+#define RANGE		40	/* exponents of E8M0 scales whose products are ordinary */
+#define LARGEST_W	12	/* twice the largest E2M1 value; added to unsigned weights */
+
+/* What p->special says of a row's tile; the first two shifted by the block. */
+#define FINE		0x01u
+#define INEXACT		0x04u
+#define BLOCK_FLAGS	(FINE | INEXACT)
+#define OUT_OF_RANGE	0x80u
+
+/*
+ * A row of a tile, packed. Weights decode to k = 0, 4, 1, 5 and 2, 6, 3, 7 of each eight, which is
+ * what masking and shifting bytes gives, or as words to 0, 1; 4, 5; 2, 3; 6, 7. Activations follow.
+ */
+union packed {
+	struct {
+		int8_t a[NIB_TILE_K];	/* twice the E2M1 values */
+		int32_t start[2];	/* of a block: two words, -12 times their sums of a */
+	} fp4;
+	int16_t words[NIB_TILE_K];	/* 64 times the E4M3 values, rounded down */
+	int8_t bytes[2][NIB_TILE_K];	/* the same for a single row: upper, lower (signed) bytes */
+	__m256i vectors[2];
+};
+_Static_assert(sizeof(union packed) == NIB_TILE_K * GEMM_ELEMENT, "gemm.h strides over this");
+
+static void gemm_prepare(const struct nib_gemm_job *job, struct gemm_tables *tables)
+{
+	(void)job;
+	tables->unused = 0;
+}
+
+NIB_INLINE int is_fp4(uint32_t fmt)
+{
+	return fmt == NIB_FMT_MXFP4 || fmt == NIB_FMT_NVFP4;
+}
+
+/* Words of all dwords of each 128-bit half of @x, added up, in every dword of that half. */
+NIB_INLINE __m256i sum_dwords(__m256i x)
+{
+	x = _mm256_add_epi16(x, _mm256_shuffle_epi32(x, _MM_SHUFFLE(1, 0, 3, 2)));
+	return _mm256_add_epi16(x, _mm256_shuffle_epi32(x, _MM_SHUFFLE(2, 3, 0, 1)));
+}
+
+/*
+ * What sums over unsigned weights lack, for bytes @a: -12 times the sum of those that share a word.
+ * A block of 16 is a half of the vector.
+ */
+NIB_INLINE __m256i sums_start(__m256i a, const uint32_t block)
+{
+	__m256i x = sum_dwords(_mm256_maddubs_epi16(_mm256_set1_epi8(LARGEST_W), a));
+
+	if (block == 32)
+		x = _mm256_add_epi16(x, _mm256_permute2x128_si256(x, x, 1));
+	return _mm256_sub_epi16(_mm256_setzero_si256(), x);
+}
+
+/* Twice the values of E2M1. */
+NIB_INLINE __m128i e2m1_twice(void)
+{
+	return _mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);
+}
+
+static void pack_fp4(const uint8_t *data, uint32_t block, union packed *row)
+{
+	const __m128i table = e2m1_twice(), nibble = _mm_set1_epi8(15);
+	/* Bytes 0..3 hold (0, 1), (2, 3), (4, 5), (6, 7). */
+	const __m128i order = _mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
+	__m128i x = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)data), order);
+	__m128i even = _mm_shuffle_epi8(table, _mm_and_si128(x, nibble));
+	__m128i odd = _mm_shuffle_epi8(table, _mm_and_si128(_mm_srli_epi16(x, 4), nibble));
+	/* even: 0 4 2 6, odd: 1 5 3 7 of each eight; 16 bits of one, 16 of the other. */
+	__m256i a = _mm256_set_m128i(_mm_unpackhi_epi16(even, odd), _mm_unpacklo_epi16(even, odd));
+	__m256i start = block == 16 ? sums_start(a, 16) : sums_start(a, 32);
+
+	row->vectors[0] = a;
+	row->fp4.start[0] = _mm256_extract_epi32(start, 0);
+	row->fp4.start[1] = _mm256_extract_epi32(start, 4);
+}
+
+/* 512 times the magnitudes of eight E4M3 codes; NaN becomes more than the largest. */
+NIB_INLINE __m256i e4m3_magnitudes(__m256i codes)
+{
+	__m256i mag = _mm256_and_si256(codes, _mm256_set1_epi32(0x7f));
+	__m256i e = _mm256_max_epi32(_mm256_srli_epi32(mag, 3), _mm256_set1_epi32(1));
+
+	/* Mantissas 0..7 of subnormals, 8..15 of others, shifted by the exponent above the least. */
+	e = _mm256_sub_epi32(e, _mm256_set1_epi32(1));
+	return _mm256_sllv_epi32(_mm256_sub_epi32(mag, _mm256_slli_epi32(e, 3)), e);
+}
+
+/* Words of 16 numbers in the order of weights' words. */
+NIB_INLINE __m256i order_words(__m256i first, __m256i second)
+{
+	__m256i x = _mm256_permute4x64_epi64(_mm256_packs_epi32(first, second),
+					     _MM_SHUFFLE(3, 1, 2, 0));
+
+	return _mm256_shuffle_epi32(x, _MM_SHUFFLE(3, 1, 2, 0));
+}
+
+/*
+ * 32 E4M3 codes to words: 64 times their values, rounded down, and the eighths of units that this
+ * left. Returns the sum of their magnitudes and the bits that any of them has, by half.
+ */
+struct e4m3_words {
+	__m256i words[2];
+	__m256i fine[2];
+	uint32_t sum[2];
+	uint32_t bits[2];
+};
+
+NIB_INLINE uint32_t add_lanes(__m256i x)
+{
+	__m128i y = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+
+	y = _mm_add_epi32(y, _mm_shuffle_epi32(y, _MM_SHUFFLE(1, 0, 3, 2)));
+	y = _mm_add_epi32(y, _mm_shuffle_epi32(y, _MM_SHUFFLE(2, 3, 0, 1)));
+	return (uint32_t)_mm_cvtsi128_si32(y);
+}
+
+NIB_INLINE uint32_t or_lanes(__m256i x)
+{
+	__m128i y = _mm_or_si128(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+
+	y = _mm_or_si128(y, _mm_shuffle_epi32(y, _MM_SHUFFLE(1, 0, 3, 2)));
+	y = _mm_or_si128(y, _mm_shuffle_epi32(y, _MM_SHUFFLE(2, 3, 0, 1)));
+	return (uint32_t)_mm_cvtsi128_si32(y);
+}
+
+NIB_INLINE void e4m3_words(const uint8_t *data, struct e4m3_words *e)
+{
+	const __m256i seven = _mm256_set1_epi32(7);
+	uint32_t half, i;
+
+	for (half = 0; half < 2; half++) {
+		__m256i mag[2], n[2], fine[2];
+
+		for (i = 0; i < 2; i++) {
+			__m256i c = _mm256_cvtepu8_epi32(_mm_loadl_epi64(
+				(const __m128i *)(data + half * 16 + i * 8)));
+			__m256i sign = _mm256_or_si256(_mm256_slli_epi32(c, 24), seven);
+
+			mag[i] = e4m3_magnitudes(c);
+			n[i] = _mm256_sign_epi32(mag[i], sign);
+			fine[i] = _mm256_and_si256(n[i], seven);
+			n[i] = _mm256_srai_epi32(n[i], 3);
+		}
+		e->words[half] = order_words(n[0], n[1]);
+		e->fine[half] = order_words(fine[0], fine[1]);
+		e->sum[half] = add_lanes(_mm256_add_epi32(mag[0], mag[1]));
+		e->bits[half] = or_lanes(_mm256_or_si256(mag[0], mag[1]));
+	}
+}
+
+/* What a block of such numbers needs. */
+NIB_INLINE uint32_t block_flags(uint64_t sum, uint64_t bits)
+{
+	uint32_t fine = bits & 7 ? FINE : 0;
+
+	return LARGEST_W * sum > (bits & -bits) << 24 ? INEXACT : fine;
+}
+
+NIB_INLINE int any_nan(const uint8_t *data, uint32_t n)
+{
+	uint32_t i, nan = 0;
+
+	for (i = 0; i < n; i++)
+		nan |= (data[i] & 0x7f) == 0x7f;
+	return nan != 0;
+}
+
+/* Words to bytes for a single row: k = 0, 4, 1, 5, 2, 6, 3, 7 from 0, 1, 4, 5, 2, 3, 6, 7. */
+NIB_INLINE __m256i order_bytes(__m256i first, __m256i second)
+{
+	const __m256i order = _mm256_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15,
+					       0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
+	__m256i x = _mm256_permute4x64_epi64(_mm256_packs_epi16(first, second),
+					     _MM_SHUFFLE(3, 1, 2, 0));
+
+	return _mm256_shuffle_epi8(x, order);
+}
+
+static uint32_t pack_fp8(const struct gemm_piece *p, const uint8_t *data, union packed *row)
+{
+	struct e4m3_words e;
+	uint32_t flags = 0, b;
+	__m256i low[2];
+
+	if (p->a_fmt == NIB_FMT_MXFP8_E5M2)
+		return INEXACT | INEXACT << 1;
+	e4m3_words(data, &e);
+	if (p->block == 32) {
+		flags = block_flags((uint64_t)e.sum[0] + e.sum[1], e.bits[0] | e.bits[1]);
+		if (any_nan(data, 32))
+			flags = INEXACT;
+	} else {
+		for (b = 0; b < 2; b++)
+			flags |= (any_nan(data + b * 16, 16) ? INEXACT :
+				  block_flags(e.sum[b], e.bits[b])) << b;
+	}
+	if (p->rows > 1) {
+		row->vectors[0] = e.words[0];
+		row->vectors[1] = e.words[1];
+		return flags;
+	}
+	for (b = 0; b < 2; b++)
+		low[b] = _mm256_srai_epi16(_mm256_slli_epi16(e.words[b], 8), 8);
+	row->vectors[1] = order_bytes(low[0], low[1]);
+	for (b = 0; b < 2; b++)
+		e.words[b] = _mm256_srai_epi16(_mm256_sub_epi16(e.words[b], low[b]), 8);
+	row->vectors[0] = order_bytes(e.words[0], e.words[1]);
+	return flags;
+}
+
+static void gemm_pack(const struct gemm_piece *p, uint32_t i, void *a, float *a_scale)
+{
+	uint8_t *special = p->special + (size_t)i * p->a_terms * p->rows, copy[NIB_TILE_K * 2];
+	uint32_t valid = gemm_a_valid(p, i), t, r, code;
+	union packed *row = a;
+
+	for (t = 0; t < p->a_terms; t++) {
+		for (r = 0; r < p->rows; r++, row++, special++) {
+			const uint8_t *data =
+				gemm_a_padded(p, gemm_a_data(p, i, t, r), valid, copy);
+
+			*special = 0;
+			if (is_fp4(p->a_fmt))
+				pack_fp4(data, p->block, row);
+			else
+				*special = (uint8_t)pack_fp8(p, data, row);
+			if (p->a_fmt == NIB_FMT_NVFP4)
+				continue;
+			code = gemm_a_code(p, i, t, r, 0) - (127 - RANGE);
+			if (code > 2 * RANGE)
+				*special |= OUT_OF_RANGE;
+		}
+	}
+	gemm_pack_scales(p, i, a_scale);
+}
+
+/*
+ * One tile of weights, ready to multiply.
+ * @w: its bytes as stored.
+ * @data: for FP8 activations words of twice the values, for FP4 ones bytes, 12 too large; in steps of
+ *	a dword a lane.
+ * @scale: of a block; times the unit for PRODUCT.
+ */
+struct tile {
+	const uint8_t *w;
+	__m256i data[HALVES][NIB_TILE_K / 2];
+	float scale[2][NIB_PANEL_N] __attribute__((aligned(32)));
+};
+
+/* Value of an integer sum of 1: quarters of FP4 x FP4, (1/64) * (1/2) of E4M3 x FP4. */
+NIB_INLINE float sum_unit(const int fp4)
+{
+	return fp4 ? 0.25f : 0x1p-7f;
+}
+
+NIB_INLINE const uint8_t *tile_data(const struct gemm_piece *p, const uint8_t *w)
+{
+	return w + NIB_PANEL_N * (NIB_TILE_K / nib_format_block(p->w_fmt));
+}
+
+/* Vector @v of eight elements along k, for outputs of half @h. */
+NIB_INLINE __m256i tile_vector(const uint8_t *data, uint32_t h, uint32_t v)
+{
+	return _mm256_loadu_si256((const __m256i *)(data + (h / 2 * VECTORS + v) * 64 + h % 2 * 32));
+}
+
+NIB_INLINE void tile_decode(const struct gemm_piece *p, const int fp4, struct tile *tile)
+{
+	const __m256i table = _mm256_broadcastsi128_si256(
+		fp4 ? _mm_add_epi8(e2m1_twice(), _mm_set1_epi8(LARGEST_W)) : e2m1_twice());
+	const __m256i nibble = _mm256_set1_epi8(15);
+	const uint8_t *data = tile_data(p, tile->w);
+	uint32_t h, v;
+
+	for (h = 0; h < HALVES; h++) {
+		__m256i *step = tile->data[h];
+
+		for (v = 0; v < VECTORS; v++) {
+			__m256i x = tile_vector(data, h, v);
+			__m256i low = _mm256_and_si256(x, nibble);
+			__m256i high = _mm256_and_si256(_mm256_srli_epi16(x, 4), nibble);
+
+			low = _mm256_shuffle_epi8(table, low);
+			high = _mm256_shuffle_epi8(table, high);
+			if (fp4) {
+				*step++ = low;
+				*step++ = high;
+				continue;
+			}
+			*step++ = _mm256_srai_epi16(_mm256_slli_epi16(low, 8), 8);
+			*step++ = _mm256_srai_epi16(low, 8);
+			*step++ = _mm256_srai_epi16(_mm256_slli_epi16(high, 8), 8);
+			*step++ = _mm256_srai_epi16(high, 8);
+		}
+	}
+}
+
+/* Scales of block @b of a tile, times @unit. */
+NIB_INLINE void tile_scales(const struct gemm_piece *p, const uint8_t *w, uint32_t b, float unit,
+			    float *restrict scale)
+{
+	const uint8_t *code = w + b * p->block / nib_format_block(p->w_fmt) * NIB_PANEL_N;
+	uint32_t n;
+
+	if (p->w_fmt == NIB_FMT_NVFP4)
+		for (n = 0; n < NIB_PANEL_N; n++)
+			scale[n] = nib_ue4m3_decode(code[n]) * unit;
+	else
+		for (n = 0; n < NIB_PANEL_N; n++)
+			scale[n] = nib_e8m0_decode(code[n]) * unit;
+}
+
+/* Whether scales of a tile, of outputs that are wanted or not, leave the range. */
+NIB_INLINE int tile_special(const struct gemm_piece *p, const uint8_t *w)
+{
+	uint32_t n, out = 0;
+
+	if (p->w_fmt == NIB_FMT_NVFP4)
+		return 0;
+	for (n = 0; n < NIB_PANEL_N; n++)
+		out |= (uint8_t)(w[n] - (127 - RANGE)) > 2 * RANGE;
+	return out != 0;
+}
+
+/* acc = fma(x, scale of A * scale of W, acc), for eight outputs. */
+NIB_INLINE void accumulate(__m256 x, __m256 a_scale, const float *w_scale, float *acc)
+{
+	__m256 scale = _mm256_mul_ps(a_scale, _mm256_loadu_ps(w_scale));
+
+	_mm256_storeu_ps(acc, _mm256_fmadd_ps(x, scale, _mm256_loadu_ps(acc)));
+}
+
+/* What one block of a tile is made of, by rows. */
+struct block {
+	const union packed *a;
+	const float *a_scale;
+	const __m256i (*w)[NIB_TILE_K / 2];
+	const float *w_scale;
+	float *acc;
+	uint32_t index;
+};
+
+NIB_INLINE int32_t packed_dword(const union packed *a, uint32_t i)
+{
+	int32_t x;
+
+	__builtin_memcpy(&x, (const uint8_t *)a + i * 4, 4);
+	return x;
+}
+
+/* VPADDW and VPADDD by hand: with intrinsics, GCC 12 copies every sum at every step. */
+NIB_INLINE __m256i add_words(__m256i s, __m256i x)
+{
+	__asm__("vpaddw %1, %0, %0" : "+x"(s) : "x"(x));
+	return s;
+}
+
+NIB_INLINE __m256i add_dwords(__m256i s, __m256i x)
+{
+	__asm__("vpaddd %1, %0, %0" : "+x"(s) : "x"(x));
+	return s;
+}
+
+/* acc += sums of @rows rows over one block of @steps dwords a lane, for outputs of two halves. */
+NIB_INLINE void multiply(const uint32_t rows, const uint32_t steps, const int fp4,
+			 const enum scaling scaling, const struct block *b)
+{
+	const __m256i *w0 = b->w[0], *w1 = b->w[1];
+	__m256i s[MAX_ROWS][2];
+	uint32_t q, r, h;
+
+	_Pragma("GCC unroll 6")
+	for (r = 0; r < rows; r++)
+		s[r][0] = s[r][1] = fp4 ? _mm256_set1_epi32(b->a[r].fp4.start[b->index]) :
+					  _mm256_setzero_si256();
+	_Pragma("GCC unroll 1")
+	for (q = 0; q < steps; q++) {
+		__m256i u0 = w0[q], u1 = w1[q];
+
+		_Pragma("GCC unroll 6")
+		for (r = 0; r < rows; r++) {
+			__m256i x = _mm256_set1_epi32(packed_dword(&b->a[r], b->index * steps + q));
+
+			if (fp4) {
+				s[r][0] = add_words(s[r][0], _mm256_maddubs_epi16(u0, x));
+				s[r][1] = add_words(s[r][1], _mm256_maddubs_epi16(u1, x));
+			} else {
+				s[r][0] = add_dwords(s[r][0], _mm256_madd_epi16(u0, x));
+				s[r][1] = add_dwords(s[r][1], _mm256_madd_epi16(u1, x));
+			}
+		}
+	}
+	_Pragma("GCC unroll 6")
+	for (r = 0; r < rows; r++) {
+		__m256 by = _mm256_set1_ps(b->a_scale[r]);
+
+		_Pragma("GCC unroll 2")
+		for (h = 0; h < 2; h++) {
+			__m256i sum = fp4 ? _mm256_madd_epi16(s[r][h], _mm256_set1_epi16(1)) :
+					    s[r][h];
+			__m256 x = _mm256_cvtepi32_ps(sum);
+
+			if (scaling == PLAIN)
+				x = _mm256_mul_ps(x, _mm256_set1_ps(sum_unit(fp4)));
+			accumulate(x, by, b->w_scale + h * 8, b->acc + r * NIB_PANEL_N + h * 8);
+		}
+	}
+}
+
+/* All rows over two halves, everything but their number being constant. */
+NIB_INLINE void multiply_rows(uint32_t rows, const uint32_t steps, const int fp4,
+			      const enum scaling scaling, struct block b)
+{
+	uint32_t groups = (rows + MAX_ROWS - 1) / MAX_ROWS, n;
+
+	for (; groups; groups--) {
+		n = (rows + groups - 1) / groups;
+		GEMM_BY_ROWS(n, multiply, steps, fp4, scaling, &b);
+		b.a += n;
+		b.a_scale += n;
+		b.acc += n * NIB_PANEL_N;
+		rows -= n;
+	}
+}
+
+NIB_INLINE void multiply_halves(uint32_t rows, const uint32_t block, const int fp4,
+				const enum scaling scaling, struct block b)
+{
+	uint32_t h;
+
+	b.w = (const __m256i (*)[NIB_TILE_K / 2])&b.w[0][b.index * block / (fp4 ? 4 : 2)];
+	for (h = 0; h < HALVES; h += 2) {
+		multiply_rows(rows, block / (fp4 ? 4 : 2), fp4, scaling, b);
+		b.w += 2;
+		b.w_scale += 16;
+		b.acc += 16;
+	}
+}
+
+/* A function of its own for each kind of block, or else the compiler runs out of registers. */
+static __attribute__((noinline)) void multiply_fp4_32(uint32_t rows, const enum scaling scaling,
+						      const struct block *b)
+{
+	if (scaling == PLAIN)
+		multiply_halves(rows, 32, 1, PLAIN, *b);
+	else
+		multiply_halves(rows, 32, 1, PRODUCT, *b);
+}
+
+static __attribute__((noinline)) void multiply_fp4_16(uint32_t rows, const enum scaling scaling,
+						      const struct block *b)
+{
+	if (scaling == PLAIN)
+		multiply_halves(rows, 16, 1, PLAIN, *b);
+	else
+		multiply_halves(rows, 16, 1, PRODUCT, *b);
+}
+
+static __attribute__((noinline)) void multiply_fp8_32(uint32_t rows, const enum scaling scaling,
+						      const struct block *b)
+{
+	if (scaling == PLAIN)
+		multiply_halves(rows, 32, 0, PLAIN, *b);
+	else
+		multiply_halves(rows, 32, 0, PRODUCT, *b);
+}
+
+static __attribute__((noinline)) void multiply_fp8_16(uint32_t rows, const enum scaling scaling,
+						      const struct block *b)
+{
+	if (scaling == PLAIN)
+		multiply_halves(rows, 16, 0, PLAIN, *b);
+	else
+		multiply_halves(rows, 16, 0, PRODUCT, *b);
+}
+
+/* One row of a block of E4M3 with the bits below its words. */
+static void multiply_fine(const struct tile *tile, const struct e4m3_words *e, uint32_t block,
+			  uint32_t b, float a_scale, const float *w_scale, float *acc)
+{
+	const uint32_t steps = block / 2, first = b * steps;
+	const __m256 by = _mm256_set1_ps(a_scale);
+	uint32_t h, q;
+
+	for (h = 0; h < HALVES; h++) {
+		__m256i sum = _mm256_setzero_si256(), fine = sum;
+
+		for (q = first; q < first + steps; q++) {
+			const int32_t *x = (const int32_t *)(const void *)e->words;
+			const int32_t *y = (const int32_t *)(const void *)e->fine;
+			__m256i w = tile->data[h][q];
+
+			sum = _mm256_add_epi32(sum, _mm256_madd_epi16(w, _mm256_set1_epi32(x[q])));
+			fine = _mm256_add_epi32(fine, _mm256_madd_epi16(w, _mm256_set1_epi32(y[q])));
+		}
+		sum = _mm256_add_epi32(_mm256_slli_epi32(sum, 3), fine);
+		accumulate(_mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_set1_ps(0x1p-10f)), by,
+			   w_scale + h * 8, acc + h * 8);
+	}
+}
+
+/* One row of a block in the order of nib_isa.h; @block is constant, @data that of the tile. */
+NIB_INLINE void multiply_inexact(const uint32_t block, uint32_t b, const float *a,
+				 const uint8_t *data, float a_scale, const float *w_scale, float *acc)
+{
+	const __m256 values = _mm256_setr_ps(0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f);
+	const __m256i sign = _mm256_set1_epi32((int)0x80000000u);
+	const __m256 by = _mm256_set1_ps(a_scale);
+	__m256 s[HALVES];
+	uint32_t v, i, h;
+
+	for (h = 0; h < HALVES; h++)
+		s[h] = _mm256_setzero_ps();
+	for (v = b * block / 8; v < (b + 1) * block / 8; v++) {
+		for (h = 0; h < HALVES; h++) {
+			__m256i x = tile_vector(data, h, v);
+
+			/* The odd one of a pair goes first. */
+			_Pragma("GCC unroll 8")
+			for (i = 0; i < 8; i++) {
+				uint32_t k = i ^ 1, shift = k % 2 * 16 + k / 2 * 4;
+				__m256i code = _mm256_srli_epi32(x, (int)shift);
+				__m256i minus = _mm256_slli_epi32(x, (int)(28 - shift));
+				/* The lookup uses three bits of the index. */
+				__m256 y = _mm256_permutevar8x32_ps(values, code);
+
+				minus = _mm256_and_si256(minus, sign);
+				y = _mm256_or_ps(y, _mm256_castsi256_ps(minus));
+				s[h] = _mm256_fmadd_ps(_mm256_broadcast_ss(&a[v * 8 + k]), y, s[h]);
+			}
+		}
+	}
+	for (h = 0; h < HALVES; h++)
+		accumulate(s[h], by, w_scale + h * 8, acc + h * 8);
+}
+
+/* Block @b of a row of a tile, whose codes are @data, that integers of 16 bits do not do. */
+static __attribute__((noinline)) void multiply_careful(const struct gemm_piece *p,
+						       const struct tile *tile, const uint8_t *data,
+						       uint32_t b, uint32_t flags, float a_scale,
+						       float *acc)
+{
+	float scale[NIB_PANEL_N], x[NIB_TILE_K];
+	struct e4m3_words e;
+	uint32_t i;
+
+	tile_scales(p, tile->w, b, 1.0f, scale);
+	if (flags & FINE) {
+		e4m3_words(data, &e);
+		multiply_fine(tile, &e, p->block, b, a_scale, scale, acc);
+		return;
+	}
+	if (p->a_fmt == NIB_FMT_MXFP8_E5M2)
+		for (i = 0; i < NIB_TILE_K; i++)
+			x[i] = nib_e5m2_decode(data[i]);
+	else
+		for (i = 0; i < NIB_TILE_K; i++)
+			x[i] = nib_e4m3_decode(data[i]);
+	if (p->block == 16)
+		multiply_inexact(16, b, x, tile_data(p, tile->w), a_scale, scale, acc);
+	else
+		multiply_inexact(32, b, x, tile_data(p, tile->w), a_scale, scale, acc);
+}
+
+/* Rows of FP8 that need care, computed anew: @acc has what their sums were before. */
+static void rows_careful(const struct gemm_piece *p, const struct tile *tile, uint32_t i, uint32_t t,
+			 uint32_t b, const uint8_t *special, const float *a_scale,
+			 const float (*acc)[NIB_PANEL_N])
+{
+	uint8_t copy[NIB_TILE_K * 2];
+	uint32_t r, flags;
+
+	for (r = 0; r < p->rows; r++) {
+		float *sums = p->acc + r * NIB_PANEL_N;
+
+		flags = special[r] >> b & BLOCK_FLAGS;
+		if (!flags)
+			continue;
+		__builtin_memcpy(sums, *acc++, sizeof(*acc));
+		multiply_careful(p, tile,
+				 gemm_a_padded(p, gemm_a_data(p, i, t, r), gemm_a_valid(p, i), copy),
+				 b, flags, a_scale[r], sums);
+	}
+}
+
+/* Many rows over block @b of a tile, in term @t. */
+NIB_INLINE void block_multiply(const struct gemm_piece *p, const struct tile *tile, uint32_t i,
+			       uint32_t t, uint32_t b, const enum scaling scaling,
+			       const float *a_scale)
+{
+	size_t first = ((size_t)i * p->a_terms + t) * p->rows;
+	const uint8_t *special = p->special + first;
+	float saved[GEMM_ROWS][NIB_PANEL_N];
+	uint32_t r, n = 0;
+	struct block x = {
+		.a = (const union packed *)(const void *)p->a + first,
+		.a_scale = a_scale,
+		.w = tile->data,
+		.w_scale = tile->scale[b],
+		.acc = p->acc,
+		.index = b,
+	};
+
+	if (is_fp4(p->a_fmt)) {
+		if (p->block == 16)
+			multiply_fp4_16(p->rows, scaling, &x);
+		else
+			multiply_fp4_32(p->rows, scaling, &x);
+		return;
+	}
+	for (r = 0; r < p->rows; r++)
+		if (special[r] >> b & BLOCK_FLAGS)
+			__builtin_memcpy(saved[n++], p->acc + r * NIB_PANEL_N, sizeof(saved[0]));
+	if (p->block == 16)
+		multiply_fp8_16(p->rows, scaling, &x);
+	else
+		multiply_fp8_32(p->rows, scaling, &x);
+	if (n)
+		rows_careful(p, tile, i, t, b, special, a_scale, (const float (*)[NIB_PANEL_N])saved);
+}
+
+static void piece_rows(const struct gemm_piece *p)
+{
+	const uint32_t bytes = nib_tile_bytes(p->w_fmt), fp4 = is_fp4(p->a_fmt);
+	const uint8_t *special = p->special, *w = p->w;
+	const float *a_scale = p->a_scale;
+	enum scaling scaling;
+	uint32_t i, b, t, n;
+	struct tile tile;
+
+	for (i = 0; i < p->tiles; i++, w += bytes) {
+		for (n = 0; n < bytes; n += 64)
+			_mm_prefetch((const char *)w + AHEAD + n, _MM_HINT_T0);
+		gemm_fetch(p, i);
+		tile.w = w;
+		if (fp4)
+			tile_decode(p, 1, &tile);
+		else
+			tile_decode(p, 0, &tile);
+		scaling = tile_special(p, w) ? PLAIN : PRODUCT;
+		for (n = 0; n < p->a_terms * p->rows; n++)
+			if (special[n] & OUT_OF_RANGE)
+				scaling = PLAIN;
+		special += p->a_terms * p->rows;
+		for (b = 0; b < gemm_blocks(p, i); b++) {
+			tile_scales(p, w, b, scaling == PLAIN ? 1.0f : sum_unit((int)fp4),
+				    tile.scale[b]);
+			for (t = 0; t < p->a_terms; t++, a_scale += p->rows)
+				block_multiply(p, &tile, i, t, b, scaling, a_scale);
+		}
+		/* Scales of blocks that are left out, and that nobody reads. */
+		a_scale += (NIB_TILE_K / p->block - gemm_blocks(p, i)) * p->a_terms * p->rows;
+	}
+}
+
+/*
+ * One block of one row: weights are looked up on the way. @planes: vectors of bytes of A, 256 times
+ * as large each as the next; @fine: the last is an eighth of a unit instead. @data: of the tile, @b:
+ * block. Words hold sums of 32 products, since 12 * 128 * 16 < 2^15; larger ones on the way wrap
+ * around and back.
+ */
+NIB_INLINE void row_multiply(const uint32_t planes, const int fine, const uint32_t block,
+			     const __m256i *a, const uint8_t *data, uint32_t b, float a_scale,
+			     const float *w_scale, float *acc)
+{
+	const __m256i table = _mm256_broadcastsi128_si256(
+		_mm_add_epi8(e2m1_twice(), _mm_set1_epi8(LARGEST_W)));
+	const __m256i nibble = _mm256_set1_epi8(15);
+	const __m256 by = _mm256_set1_ps(a_scale);
+	const __m256 unit = _mm256_set1_ps(planes == 1 ? 0.25f : fine ? 0x1p-10f : 0x1p-7f);
+	const uint32_t first = b * block / 8;
+	__m256i start[3];
+	uint32_t h, i, j, v;
+
+	_Pragma("GCC unroll 3")
+	for (j = 0; j < planes; j++) {
+		start[j] = sums_start(a[j], block);
+		start[j] = b ? _mm256_permute2x128_si256(start[j], start[j], 0x11) :
+			       _mm256_permute2x128_si256(start[j], start[j], 0x00);
+	}
+	for (h = 0; h < HALVES; h += 2) {
+		__m256i s[3][2], sum;
+
+		_Pragma("GCC unroll 3")
+		for (j = 0; j < planes; j++)
+			s[j][0] = s[j][1] = start[j];
+		_Pragma("GCC unroll 4")
+		for (v = first; v < first + block / 8; v++) {
+			_Pragma("GCC unroll 2")
+			for (i = 0; i < 2; i++) {
+				__m256i x = tile_vector(data, h + i, v);
+				__m256i high = _mm256_and_si256(_mm256_srli_epi16(x, 4), nibble);
+				__m256i low = _mm256_and_si256(x, nibble);
+
+				low = _mm256_shuffle_epi8(table, low);
+				high = _mm256_shuffle_epi8(table, high);
+				_Pragma("GCC unroll 3")
+				for (j = 0; j < planes; j++) {
+					const int32_t *y = (const int32_t *)(const void *)&a[j] + v * 2;
+
+					s[j][i] = _mm256_add_epi16(
+						s[j][i], _mm256_maddubs_epi16(
+								 low, _mm256_set1_epi32(y[0])));
+					s[j][i] = _mm256_add_epi16(
+						s[j][i], _mm256_maddubs_epi16(
+								 high, _mm256_set1_epi32(y[1])));
+				}
+			}
+		}
+		_Pragma("GCC unroll 2")
+		for (i = 0; i < 2; i++) {
+			const __m256i one = _mm256_set1_epi16(1), byte = _mm256_set1_epi16(256);
+
+			if (planes == 1) {
+				sum = _mm256_madd_epi16(s[0][i], one);
+			} else {
+				sum = _mm256_add_epi32(_mm256_madd_epi16(s[0][i], byte),
+						       _mm256_madd_epi16(s[1][i], one));
+				if (fine)
+					sum = _mm256_add_epi32(_mm256_slli_epi32(sum, 3),
+							       _mm256_madd_epi16(s[2][i], one));
+			}
+			accumulate(_mm256_mul_ps(_mm256_cvtepi32_ps(sum), unit), by,
+				   w_scale + (h + i) * 8, acc + (h + i) * 8);
+		}
+	}
+}
+
+/* One term of one block of a single row of FP8. */
+NIB_INLINE void row_fp8(const struct gemm_piece *p, const uint32_t block, uint32_t i, uint32_t t,
+			uint32_t b, uint32_t flags, const struct tile *tile, const union packed *a,
+			float a_scale)
+{
+	const uint8_t *data = tile_data(p, tile->w), *codes;
+	uint8_t copy[NIB_TILE_K * 2];
+	struct e4m3_words e;
+	__m256i planes[3];
+
+	if (!flags) {
+		row_multiply(2, 0, block, a->vectors, data, b, a_scale, tile->scale[b], p->acc);
+		return;
+	}
+	codes = gemm_a_padded(p, gemm_a_data(p, i, t, 0), gemm_a_valid(p, i), copy);
+	if (flags & FINE) {
+		e4m3_words(codes, &e);
+		planes[0] = a->vectors[0];
+		planes[1] = a->vectors[1];
+		planes[2] = order_bytes(e.fine[0], e.fine[1]);
+		row_multiply(3, 1, block, planes, data, b, a_scale, tile->scale[b], p->acc);
+		return;
+	}
+	multiply_careful(p, tile, codes, b, flags, a_scale, p->acc);
+}
+
+/* A single row, @block being constant: bound by memory if all goes well. */
+NIB_INLINE void piece_row(const struct gemm_piece *p, const uint32_t block)
+{
+	const union packed *a = (const union packed *)(const void *)p->a;
+	const uint32_t bytes = nib_tile_bytes(p->w_fmt);
+	const uint8_t *special = p->special;
+	const float *a_scale = p->a_scale;
+	struct tile tile = { .w = p->w };
+	uint32_t i, b, t, n;
+
+	for (i = 0; i < p->tiles; i++, tile.w += bytes) {
+		for (n = 0; n < bytes; n += 64)
+			_mm_prefetch((const char *)tile.w + AHEAD + n, _MM_HINT_T0);
+		for (b = 0; b < gemm_blocks(p, i); b++) {
+			tile_scales(p, tile.w, b, 1.0f, tile.scale[b]);
+			for (t = 0; t < p->a_terms; t++, a_scale++) {
+				if (is_fp4(p->a_fmt))
+					row_multiply(1, 0, block, a[t].vectors,
+						     tile_data(p, tile.w), b, *a_scale,
+						     tile.scale[b], p->acc);
+				else
+					row_fp8(p, block, i, t, b, special[t] >> b & BLOCK_FLAGS,
+						&tile, &a[t], *a_scale);
+			}
+		}
+		a += p->a_terms;
+		special += p->a_terms;
+	}
+}
+
+static void gemm_multiply(const struct gemm_piece *p)
+{
+	if (p->rows > 1)
+		piece_rows(p);
+	else if (p->block == 16)
+		piece_row(p, 16);
+	else
+		piece_row(p, 32);
+}
+
+void nib_gemm_fp4_avx2(const struct nib_gemm_job *job)
+{
+	gemm_fp4(job);
+}
