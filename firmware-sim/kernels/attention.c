@@ -2,7 +2,8 @@
 /*
  * Attention over 16 lanes. A query is one head of one row; as many as share a K/V head go together,
  * so that a key or value is decoded once for all of them. The context is taken in the chunks of
- * nib_isa.h, all K/V heads of a pass before the next chunk, so that memory is read in sequence.
+ * nib_isa.h and in strips of some positions, all K/V heads of a pass before the next strip, so that
+ * memory is read in sequence.
  * Compiled for each vector instruction set; the order of operations is scalar.c's.
  */
 #include "simd.h"
@@ -90,34 +91,54 @@ static void prefetch_rows(const struct pass *p, const uint8_t *const *rows, uint
 	}
 }
 
-/*
- * While positions from @at on of head @t of the pass are at work, FETCH of them: fetches a part of
- * the next chunk. All positions of all heads together fetch all of it.
- */
-static void prefetch_part(const struct pass *p, const uint8_t *const *rows, uint32_t fmt,
-			  uint32_t t, uint32_t at)
-{
-	uint32_t next = (at & ~(CHUNK - 1)) + CHUNK, part = (t * CHUNK + at % CHUNK) / FETCH;
+/* Rows of K or V that will be read next. */
+struct ahead {
+	const uint8_t *const *rows;
+	uint32_t fmt;
+	uint32_t from;
+	uint32_t end;
+};
 
-	prefetch_rows(p, rows, fmt, next + part * FETCH / p->n_kv,
-		      least(next + (part + 1) * FETCH / p->n_kv, p->last + 1));
+/*
+ * What is read after positions ..@end of the chunk's keys or @values, which are @from..@to: the next
+ * strip of those, or else the first one of its values, or of the next chunk's keys.
+ */
+static struct ahead strip_ahead(const struct pass *p, int values, uint32_t from, uint32_t end,
+				uint32_t to)
+{
+	const struct nib_attention_job *job = p->job;
+	struct ahead ahead = { .rows = job->k_rows, .fmt = job->k_fmt, .from = end + 1, .end = to + 1 };
+
+	if (values && end == to) {
+		ahead.end = p->last + 1;
+	} else if (values || end == to) {
+		ahead.rows = job->v_rows;
+		ahead.fmt = job->v_fmt;
+		if (!values)
+			ahead.from = from;
+	}
+	ahead.end = least(ahead.end, ahead.from + STRIP);
+	return ahead;
 }
 
 /*
  * Positions from..to, in one strip, of K or V of head @t of the pass to @p->rows; @from is at row
- * from % STRIP.
+ * from % STRIP. Meanwhile fetches this head's part of what is @ahead.
  */
 static void decode_strip(const struct pass *p, const uint8_t *const *rows, uint32_t fmt,
-			 const struct kv_table *table, uint32_t t, uint32_t from, uint32_t to)
+			 const struct kv_table *table, uint32_t t, uint32_t from, uint32_t to,
+			 const struct ahead *ahead)
 {
 	const struct nib_attention_job *job = p->job;
 	uint32_t width = job->n_kv_heads * job->head_dim, dim = job->head_dim, i, n;
-	uint32_t at = (p->kv + t) * dim, r;
+	uint32_t at = (p->kv + t) * dim, parts = p->n_kv * (STRIP / FETCH), part, r;
 	float *dst = p->rows + from % STRIP * p->padded;
 
 	for (i = from; i <= to; i += n, dst += n * p->padded) {
 		n = least(FETCH - i % FETCH, to - i + 1);
-		prefetch_part(p, rows, fmt, t, i);
+		part = t * (STRIP / FETCH) + i % STRIP / FETCH;
+		prefetch_rows(p, ahead->rows, ahead->fmt, ahead->from + part * STRIP / parts,
+			      least(ahead->from + (part + 1) * STRIP / parts, ahead->end));
 		if (kv_suits(fmt, at, dim)) {
 			kv_decode(table, fmt, rows + (i - job->first), n, width, at, dim, dst,
 				  p->padded);
@@ -241,19 +262,29 @@ NIB_INLINE void dots_strip(const uint32_t queries, const struct pass *p, const f
 	}
 }
 
-static void chunk_dots(const struct pass *p, uint32_t t, uint32_t base, uint32_t from, uint32_t to)
+/* Scores of all queries of the pass at positions from..to of the chunk at @base. */
+static void chunk_dots(const struct pass *p, uint32_t base, uint32_t from, uint32_t to)
 {
 	const struct nib_attention_job *job = p->job;
-	const float *q = p->q + t * p->each * p->padded;
-	uint32_t at, end, i;
+	uint32_t at, end, t, i;
 
 	for (at = from; at <= to; at = end + 1) {
+		struct ahead ahead;
+
 		end = least(at | (STRIP - 1), to);
-		decode_strip(p, job->k_rows, job->k_fmt, &p->k_table, t, at, end);
-		for (i = 0; i + TILE <= p->each; i += TILE)
-			dots_strip(TILE, p, q + i * p->padded, base, at, end, p->p + i * PITCH);
-		for (; i < p->each; i++)
-			dots_strip(1, p, q + i * p->padded, base, at, end, p->p + i * PITCH);
+		ahead = strip_ahead(p, 0, from, end, to);
+		for (t = 0; t < p->n_kv; t++) {
+			const float *q = p->q + t * p->each * p->padded;
+			float *scores = p->p + t * p->each * PITCH;
+
+			decode_strip(p, job->k_rows, job->k_fmt, &p->k_table, t, at, end, &ahead);
+			for (i = 0; i + TILE <= p->each; i += TILE)
+				dots_strip(TILE, p, q + i * p->padded, base, at, end,
+					   scores + i * PITCH);
+			for (; i < p->each; i++)
+				dots_strip(1, p, q + i * p->padded, base, at, end,
+					   scores + i * PITCH);
+		}
 	}
 }
 
@@ -371,23 +402,29 @@ static void values_tiles(const struct pass *p, const struct query *query, uint32
 		values_strip(1, p, i + h, base, to + 1, least(end, query[h].to));
 }
 
-/* o[query] = sum of p[query][j] * v[j], j ascending. */
-static void chunk_values(const struct pass *p, uint32_t t, uint32_t base, uint32_t from,
-			 uint32_t to)
+/* o[query] = sum of p[query][j] * v[j], j ascending, for all queries of the pass. */
+static void chunk_values(const struct pass *p, uint32_t base, uint32_t from, uint32_t to)
 {
 	const struct nib_attention_job *job = p->job;
-	const struct query *query = p->query + t * p->each;
-	uint32_t at, end, i;
+	uint32_t at, end, t, i;
 
-	memset(p->o, 0, p->each * p->padded * sizeof(float));
+	memset(p->o, 0, p->n_kv * p->each * p->padded * sizeof(float));
 	for (at = from; at <= to; at = end + 1) {
+		struct ahead ahead;
+
 		end = least(at | (STRIP - 1), to);
-		decode_strip(p, job->v_rows, job->v_fmt, &p->v_table, t, at, end);
-		for (i = 0; i + TILE <= p->each; i += TILE)
-			values_tiles(p, query + i, i, base, at, end);
-		for (; i < p->each; i++)
-			values_strip(1, p, i, base, most(at, query[i].from),
-				     least(end, query[i].to));
+		ahead = strip_ahead(p, 1, from, end, to);
+		for (t = 0; t < p->n_kv; t++) {
+			const uint32_t last = (t + 1) * p->each;
+			const struct query *query = p->query;
+
+			decode_strip(p, job->v_rows, job->v_fmt, &p->v_table, t, at, end, &ahead);
+			for (i = t * p->each; i + TILE <= last; i += TILE)
+				values_tiles(p, query + i, i, base, at, end);
+			for (; i < last; i++)
+				values_strip(1, p, i, base, most(at, query[i].from),
+					     least(end, query[i].to));
+		}
 	}
 }
 
@@ -639,14 +676,14 @@ static void chunk_direct(struct pass *p, uint32_t base)
 }
 #endif
 
-/* All queries of K/V head @t of the pass over the chunk at @base. */
-static void chunk(struct pass *p, uint32_t t, uint32_t base)
+/* All queries of the pass over the chunk at @base; those of all K/V heads see the same positions. */
+static void chunk(struct pass *p, uint32_t base)
 {
-	struct query *query = p->query + t * p->each;
-	uint32_t from = UINT32_MAX, to = 0, i;
+	uint32_t from = UINT32_MAX, to = 0, queries = p->n_kv * p->each, i;
+	struct query *query = p->query;
 	float max[QUERIES], sum[QUERIES];
 
-	for (i = 0; i < p->each; i++) {
+	for (i = 0; i < queries; i++) {
 		query[i].from = most(query[i].first, base);
 		query[i].to = least(query[i].last, base + CHUNK - 1);
 		if (query[i].from > query[i].to)
@@ -656,13 +693,13 @@ static void chunk(struct pass *p, uint32_t t, uint32_t base)
 	}
 	if (from > to)
 		return;
-	chunk_dots(p, t, base, from, to);
-	for (i = 0; i < p->each; i++)
+	chunk_dots(p, base, from, to);
+	for (i = 0; i < queries; i++)
 		if (query[i].from <= query[i].to)
 			sum[i] = chunk_weights(p->job, p->p + i * PITCH, base, query[i].from,
 					       query[i].to, &max[i]);
-	chunk_values(p, t, base, from, to);
-	for (i = 0; i < p->each; i++)
+	chunk_values(p, base, from, to);
+	for (i = 0; i < queries; i++)
 		if (query[i].from <= query[i].to)
 			chunk_end(p, &query[i], max[i], sum[i], p->o + i * p->padded);
 }
@@ -715,14 +752,14 @@ static void head_end(const struct nib_attention_job *job, uint32_t head, float *
 static void pass_run(struct pass *p)
 {
 	const struct nib_attention_job *job = p->job;
-	uint32_t base, i, t;
+	uint32_t base, i;
 
 	p->part = job->partial;
 	for (base = p->first / CHUNK * CHUNK; base <= p->last; base += CHUNK) {
-		for (t = 0; t < p->n_kv && !p->direct; t++)
-			chunk(p, t, base);
 		if (p->direct)
 			chunk_direct(p, base);
+		else
+			chunk(p, base);
 		if (p->part)
 			p->part += job->n_heads * NIB_ATTN_PART(job->head_dim);
 	}

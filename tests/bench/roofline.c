@@ -61,6 +61,25 @@ __attribute__((target("avx512f"))) static double read_avx512(const struct worker
 	return (double)w->bytes;
 }
 
+__attribute__((target("avx2"))) static double read_avx2(const struct worker *w)
+{
+	__m256i sum[8];
+	uint64_t all[4];
+
+	memset(sum, 0, sizeof(sum));
+	for (size_t i = 0; i + 256 <= w->bytes; i += 256)
+		UNROLL
+		for (int j = 0; j < 8; j++)
+			sum[j] = _mm256_or_si256(sum[j], _mm256_load_si256(
+					(const __m256i *)(w->memory + i + j * 32)));
+	UNROLL
+	for (int j = 1; j < 8; j++)
+		sum[0] = _mm256_or_si256(sum[0], sum[j]);
+	_mm256_storeu_si256((__m256i *)all, sum[0]);
+	sink += all[0];
+	return (double)w->bytes;
+}
+
 static double read_plain(const struct worker *w)
 {
 	const uint64_t *p = (const uint64_t *)w->memory;
@@ -160,6 +179,43 @@ __attribute__((target("avx512f,avx512vnni"))) static double int8_avx512(const st
 	return 2.0 * 64 * 16 * SPINS;
 }
 
+/* Dot products that are a product and an addition; written out, or the compiler would spill sums. */
+#define PEAK_AVX2(operations, multiply, add)						\
+	do {										\
+		__m256i acc[12], a = _mm256_set1_epi8(3), b = _mm256_set1_epi8(5), x;	\
+		uint64_t all[4];							\
+											\
+		UNROLL									\
+		for (int j = 0; j < 12; j++)						\
+			acc[j] = _mm256_set1_epi32(j);					\
+		for (unsigned int i = 0; i < SPINS; i++) {				\
+			UNROLL								\
+			for (int j = 0; j < 12; j++) {					\
+				__asm__ volatile(multiply " %1, %2, %0"			\
+						 : "=x"(x) : "x"(a), "x"(b));		\
+				__asm__(add " %1, %0, %0" : "+x"(acc[j]) : "x"(x));	\
+			}								\
+		}									\
+		UNROLL									\
+		for (int j = 1; j < 12; j++)						\
+			acc[0] = _mm256_add_epi32(acc[0], acc[j]);			\
+		_mm256_storeu_si256((__m256i *)all, acc[0]);				\
+		sink += all[0];								\
+		return 2.0 * (operations) * 12 * SPINS;					\
+	} while (0)
+
+__attribute__((target("avx2"))) static double int16_avx2(const struct worker *w)
+{
+	(void)w;
+	PEAK_AVX2(16, "vpmaddwd", "vpaddd");
+}
+
+__attribute__((target("avx2"))) static double int8_avx2(const struct worker *w)
+{
+	(void)w;
+	PEAK_AVX2(32, "vpmaddubsw", "vpaddw");
+}
+
 static void *worker_main(void *arg)
 {
 	struct worker *w = arg;
@@ -207,7 +263,7 @@ static double run(double (*work)(const struct worker *), unsigned int threads, c
 
 struct roofline roofline_measure(unsigned int threads)
 {
-	bool avx512 = __builtin_cpu_supports("avx512f");
+	bool avx512 = __builtin_cpu_supports("avx512f"), avx2 = __builtin_cpu_supports("avx2");
 	struct roofline r = { 0 };
 	uint8_t *memory;
 
@@ -217,16 +273,20 @@ struct roofline roofline_measure(unsigned int threads)
 	if (memory != MAP_FAILED) {
 		madvise(memory, READ_BYTES, MADV_HUGEPAGE);
 		memset(memory, 1, READ_BYTES);
-		r.read = run(avx512 ? read_avx512 : read_plain, threads, memory);
+		r.read = run(avx512 ? read_avx512 : avx2 ? read_avx2 : read_plain, threads, memory);
 		munmap(memory, READ_BYTES);
 	}
 	if (avx512)
 		r.fp32 = run(fp32_avx512, threads, NULL);
-	else if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+	else if (avx2 && __builtin_cpu_supports("fma"))
 		r.fp32 = run(fp32_avx2, threads, NULL);
 	if (__builtin_cpu_supports("avx512bf16"))
 		r.bf16 = run(bf16_avx512, threads, NULL);
+	else if (avx2)
+		r.bf16 = run(int16_avx2, threads, NULL);
 	if (__builtin_cpu_supports("avx512vnni"))
 		r.int8 = run(int8_avx512, threads, NULL);
+	else if (avx2)
+		r.int8 = run(int8_avx2, threads, NULL);
 	return r;
 }

@@ -11,8 +11,9 @@
  * struct roofline - peaks of @threads threads together; 0 for what the processor does not have.
  * @read: bytes a second, read from memory.
  * @fp32: fused multiply-adds.
- * @bf16: BF16 dot products (VDPBF16PS).
- * @int8: byte dot products (VPDPBUSD).
+ * @bf16: dot products of pairs of 16 bits: of BF16 (VDPBF16PS), or without AVX-512 of integers
+ *	(VPMADDWD and VPADDD).
+ * @int8: byte dot products (VPDPBUSD), or without AVX-512 products in pairs (VPMADDUBSW and VPADDW).
  */
 struct roofline {
 	double read;
