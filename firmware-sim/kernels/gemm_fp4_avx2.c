@@ -624,9 +624,9 @@ static void rows_careful(const struct gemm_piece *p, const struct tile *tile, ui
 	}
 }
 
-/* Many rows over block @b of a tile, in term @t. */
+/* Many rows over block @b of a tile, in term @t. @any: what is special about one row or another. */
 NIB_INLINE void block_multiply(const struct gemm_piece *p, const struct tile *tile, uint32_t i,
-			       uint32_t t, uint32_t b, const enum scaling scaling,
+			       uint32_t t, uint32_t b, const enum scaling scaling, uint32_t any,
 			       const float *a_scale)
 {
 	size_t first = ((size_t)i * p->a_terms + t) * p->rows;
@@ -649,7 +649,7 @@ NIB_INLINE void block_multiply(const struct gemm_piece *p, const struct tile *ti
 			multiply_fp4_32(p->rows, scaling, &x);
 		return;
 	}
-	for (r = 0; r < p->rows; r++)
+	for (r = 0; any >> b & BLOCK_FLAGS && r < p->rows; r++)
 		if (special[r] >> b & BLOCK_FLAGS)
 			__builtin_memcpy(saved[n++], p->acc + r * NIB_PANEL_N, sizeof(saved[0]));
 	if (p->block == 16)
@@ -666,7 +666,7 @@ static void piece_rows(const struct gemm_piece *p)
 	const uint8_t *special = p->special, *w = p->w;
 	const float *a_scale = p->a_scale;
 	enum scaling scaling;
-	uint32_t i, b, t, n;
+	uint32_t i, b, t, n, any;
 	struct tile tile;
 
 	for (i = 0; i < p->tiles; i++, w += bytes) {
@@ -678,16 +678,14 @@ static void piece_rows(const struct gemm_piece *p)
 			tile_decode(p, 1, &tile);
 		else
 			tile_decode(p, 0, &tile);
-		scaling = tile_special(p, w) ? PLAIN : PRODUCT;
-		for (n = 0; n < p->a_terms * p->rows; n++)
-			if (special[n] & OUT_OF_RANGE)
-				scaling = PLAIN;
-		special += p->a_terms * p->rows;
+		for (n = 0, any = 0; n < p->a_terms * p->rows; n++)
+			any |= *special++;
+		scaling = any & OUT_OF_RANGE || tile_special(p, w) ? PLAIN : PRODUCT;
 		for (b = 0; b < gemm_blocks(p, i); b++) {
 			tile_scales(p, w, b, scaling == PLAIN ? 1.0f : sum_unit((int)fp4),
 				    tile.scale[b]);
 			for (t = 0; t < p->a_terms; t++, a_scale += p->rows)
-				block_multiply(p, &tile, i, t, b, scaling, a_scale);
+				block_multiply(p, &tile, i, t, b, scaling, any, a_scale);
 		}
 		/* Scales of blocks that are left out, and that nobody reads. */
 		a_scale += (NIB_TILE_K / p->block - gemm_blocks(p, i)) * p->a_terms * p->rows;
