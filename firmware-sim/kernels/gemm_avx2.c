@@ -16,8 +16,7 @@ struct gemm_tables {
 	char unused;
 };
 #include "gemm.h"
-
-void nib_gemm_fp4_avx2(const struct nib_gemm_job *job);
+#include "scales_avx2.h"
 
 #define GROUPS		(NIB_PANEL_N / 16)
 #define MAX_ROWS	6	/* x 2 sums, 2 weights and an activation: 15 of 16 registers */
@@ -209,6 +208,19 @@ static void group_decode(uint32_t fmt, const uint32_t *lane, float (*dst)[16])
 	}
 }
 
+/* Scales of eight outputs. */
+NIB_INLINE __m256 scales_8(uint32_t fmt, const uint8_t *code)
+{
+	switch (nib_format_block(fmt)) {
+	case 0:
+		return _mm256_set1_ps(1.0f);
+	case 16:
+		return ue4m3_decode8(code, 1.0f);
+	default:
+		return e8m0_decode8(code, 1.0f);
+	}
+}
+
 static void tile_decode(const struct gemm_piece *p, const uint8_t *w, struct tile *tile)
 {
 	uint32_t block = nib_format_block(p->w_fmt), bits = nib_format_bits(p->w_fmt), t, b, g, n;
@@ -216,10 +228,10 @@ static void tile_decode(const struct gemm_piece *p, const uint8_t *w, struct til
 
 	for (t = 0; t < p->w_terms; t++) {
 		for (b = 0; b < NIB_TILE_K / p->block; b++)
-			for (n = 0; n < NIB_PANEL_N; n++)
-				tile->scale[b][t][n] = !block ? 1.0f :
-					gemm_scale(p->w_fmt,
-						   w[b * p->block / block * NIB_PANEL_N + n]);
+			for (n = 0; n < NIB_PANEL_N; n += 8)
+				_mm256_storeu_ps(&tile->scale[b][t][n],
+						 scales_8(p->w_fmt, w + (block ? b * p->block / block *
+								       NIB_PANEL_N + n : 0)));
 		w += scales;
 		for (g = 0; g < GROUPS; g++, w += bits * 64)
 			group_decode(p->w_fmt, (const uint32_t *)(const void *)w, tile->data[t][g]);
@@ -478,8 +490,9 @@ NIB_INLINE void piece_row(const struct gemm_piece *p, const uint32_t mbits, cons
 		special = 0;
 		for (tw = 0; tw < p->w_terms; tw++) {
 			special |= tile_special(mbits, w + tw * term + scales);
-			for (n = 0; n < NIB_PANEL_N; n++)
-				w_scale[tw][n] = nib_e8m0_decode(w[tw * term + n]);
+			for (n = 0; n < NIB_PANEL_N; n += 8)
+				_mm256_storeu_ps(&w_scale[tw][n],
+						 e8m0_decode8(w + tw * term + n, 1.0f));
 		}
 		if (special)
 			row_special(p, i, w, a, a_scale);

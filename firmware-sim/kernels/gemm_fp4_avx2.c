@@ -32,6 +32,7 @@ struct gemm_tables {
 #define GEMM_PANELS	8u
 #define GEMM_BUFFER	(256u << 10)
 #include "gemm.h"
+#include "scales_avx2.h"
 
 #define HALVES		(NIB_PANEL_N / 8)
 #define VECTORS		(NIB_TILE_K / 8)	/* of 64 bytes, for a group of two halves */
@@ -343,12 +344,9 @@ NIB_INLINE void tile_scales(const struct gemm_piece *p, const uint8_t *w, uint32
 	const uint8_t *code = w + b * p->block / nib_format_block(p->w_fmt) * NIB_PANEL_N;
 	uint32_t n;
 
-	if (p->w_fmt == NIB_FMT_NVFP4)
-		for (n = 0; n < NIB_PANEL_N; n++)
-			scale[n] = nib_ue4m3_decode(code[n]) * unit;
-	else
-		for (n = 0; n < NIB_PANEL_N; n++)
-			scale[n] = nib_e8m0_decode(code[n]) * unit;
+	for (n = 0; n < NIB_PANEL_N; n += 8)
+		_mm256_storeu_ps(scale + n, p->w_fmt == NIB_FMT_NVFP4 ?
+				 ue4m3_decode8(code + n, unit) : e8m0_decode8(code + n, unit));
 }
 
 /* Whether scales of a tile, of outputs that are wanted or not, leave the range. */
