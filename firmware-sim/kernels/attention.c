@@ -15,6 +15,7 @@
 #define PITCH	NIB_ATTN_PITCH		/* of scores */
 #define STRIP	NIB_ATTN_STRIP		/* positions that are decoded at a time */
 #define FETCH	8u			/* positions decoded between two fetches */
+#define AHEAD	2u			/* strips between fetching and reading */
 #define STEP	4u			/* positions of a tile */
 #ifdef __AVX512F__
 #define TILE	4u			/* queries of a tile: TILE x STEP sums in registers */
@@ -100,23 +101,23 @@ struct ahead {
 };
 
 /*
- * What is read after positions ..@end of the chunk's keys or @values, which are @from..@to: the next
- * strip of those, or else the first one of its values, or of the next chunk's keys.
+ * What is read AHEAD strips after the one that ends at @end, of the chunk's keys or its @values, which
+ * are @from..@to: more of those, or else values of the chunk, or keys of the next one.
  */
 static struct ahead strip_ahead(const struct pass *p, int values, uint32_t from, uint32_t end,
 				uint32_t to)
 {
 	const struct nib_attention_job *job = p->job;
-	struct ahead ahead = { .rows = job->k_rows, .fmt = job->k_fmt, .from = end + 1, .end = to + 1 };
+	struct ahead ahead = { .from = end + 1 + (AHEAD - 1) * STRIP, .end = to + 1 };
+	int next = ahead.from > to;
 
-	if (values && end == to) {
+	if (next && values)
 		ahead.end = p->last + 1;
-	} else if (values || end == to) {
-		ahead.rows = job->v_rows;
-		ahead.fmt = job->v_fmt;
-		if (!values)
-			ahead.from = from;
-	}
+	else if (next)
+		ahead.from = from + ahead.from - (to + 1);
+	values ^= next;
+	ahead.rows = values ? job->v_rows : job->k_rows;
+	ahead.fmt = values ? job->v_fmt : job->k_fmt;
 	ahead.end = least(ahead.end, ahead.from + STRIP);
 	return ahead;
 }

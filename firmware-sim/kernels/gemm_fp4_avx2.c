@@ -29,8 +29,8 @@ struct gemm_tables {
 #define GEMM_NAME	gemm_fp4
 #define GEMM_ELEMENT	2u
 #define GEMM_ROWS	48u
-#define GEMM_PANELS	8u
-#define GEMM_BUFFER	(256u << 10)
+#define GEMM_PANELS	16u
+#define GEMM_BUFFER	(384u << 10)
 #include "gemm.h"
 #include "scales_avx2.h"
 
@@ -218,11 +218,24 @@ NIB_INLINE __m256i order_bytes(__m256i first, __m256i second)
 	return _mm256_shuffle_epi8(x, order);
 }
 
+/* Upper and lower bytes of words. */
+NIB_INLINE void words_to_bytes(const struct e4m3_words *e, __m256i *planes)
+{
+	__m256i low[2], high[2];
+	uint32_t i;
+
+	for (i = 0; i < 2; i++) {
+		low[i] = _mm256_srai_epi16(_mm256_slli_epi16(e->words[i], 8), 8);
+		high[i] = _mm256_srai_epi16(_mm256_sub_epi16(e->words[i], low[i]), 8);
+	}
+	planes[0] = order_bytes(high[0], high[1]);
+	planes[1] = order_bytes(low[0], low[1]);
+}
+
 static uint32_t pack_fp8(const struct gemm_piece *p, const uint8_t *data, union packed *row)
 {
 	struct e4m3_words e;
 	uint32_t flags = 0, b;
-	__m256i low[2];
 
 	if (p->a_fmt == NIB_FMT_MXFP8_E5M2)
 		return INEXACT | INEXACT << 1;
@@ -241,12 +254,7 @@ static uint32_t pack_fp8(const struct gemm_piece *p, const uint8_t *data, union 
 		row->vectors[1] = e.words[1];
 		return flags;
 	}
-	for (b = 0; b < 2; b++)
-		low[b] = _mm256_srai_epi16(_mm256_slli_epi16(e.words[b], 8), 8);
-	row->vectors[1] = order_bytes(low[0], low[1]);
-	for (b = 0; b < 2; b++)
-		e.words[b] = _mm256_srai_epi16(_mm256_sub_epi16(e.words[b], low[b]), 8);
-	row->vectors[0] = order_bytes(e.words[0], e.words[1]);
+	words_to_bytes(&e, row->vectors);
 	return flags;
 }
 
@@ -513,28 +521,76 @@ static __attribute__((noinline)) void multiply_fp8_16(uint32_t rows, const enum 
 		multiply_halves(rows, 16, 0, PRODUCT, *b);
 }
 
-/* One row of a block of E4M3 with the bits below its words. */
-static void multiply_fine(const struct tile *tile, const struct e4m3_words *e, uint32_t block,
-			  uint32_t b, float a_scale, const float *w_scale, float *acc)
+/*
+ * One block of one row: weights are looked up on the way. @planes: vectors of bytes of A, 256 times
+ * as large each as the next; @fine: the last is an eighth of a unit instead. @data: of the tile, @b:
+ * block. Words hold sums of 32 products, since 12 * 128 * 16 < 2^15; larger ones on the way wrap
+ * around and back.
+ */
+NIB_INLINE void row_multiply(const uint32_t planes, const int fine, const uint32_t block,
+			     const __m256i *a, const uint8_t *data, uint32_t b, float a_scale,
+			     const float *w_scale, float *acc)
 {
-	const uint32_t steps = block / 2, first = b * steps;
+	const __m256i table = _mm256_broadcastsi128_si256(
+		_mm_add_epi8(e2m1_twice(), _mm_set1_epi8(LARGEST_W)));
+	const __m256i nibble = _mm256_set1_epi8(15);
 	const __m256 by = _mm256_set1_ps(a_scale);
-	uint32_t h, q;
+	const __m256 unit = _mm256_set1_ps(planes == 1 ? 0.25f : fine ? 0x1p-10f : 0x1p-7f);
+	const int32_t *dword = (const int32_t *)(const void *)a + b * (block / 4);
+	__m256i start[3];
+	uint32_t h, i, j, v;
 
-	for (h = 0; h < HALVES; h++) {
-		__m256i sum = _mm256_setzero_si256(), fine = sum;
+	_Pragma("GCC unroll 3")
+	for (j = 0; j < planes; j++) {
+		start[j] = sums_start(a[j], block);
+		start[j] = b ? _mm256_permute2x128_si256(start[j], start[j], 0x11) :
+			       _mm256_permute2x128_si256(start[j], start[j], 0x00);
+	}
+	data += b * (block / 8) * 64;
+	for (h = 0; h < HALVES; h += 2, data += VECTORS * 64) {
+		__m256i s[3][2], sum;
 
-		for (q = first; q < first + steps; q++) {
-			const int32_t *x = (const int32_t *)(const void *)e->words;
-			const int32_t *y = (const int32_t *)(const void *)e->fine;
-			__m256i w = tile->data[h][q];
+		_Pragma("GCC unroll 3")
+		for (j = 0; j < planes; j++)
+			s[j][0] = s[j][1] = start[j];
+		_Pragma("GCC unroll 4")
+		for (v = 0; v < block / 8; v++) {
+			_Pragma("GCC unroll 2")
+			for (i = 0; i < 2; i++) {
+				__m256i x = _mm256_loadu_si256(
+					(const __m256i *)(data + v * 64 + i * 32));
+				__m256i high = _mm256_and_si256(_mm256_srli_epi16(x, 4), nibble);
+				__m256i low = _mm256_and_si256(x, nibble);
 
-			sum = _mm256_add_epi32(sum, _mm256_madd_epi16(w, _mm256_set1_epi32(x[q])));
-			fine = _mm256_add_epi32(fine, _mm256_madd_epi16(w, _mm256_set1_epi32(y[q])));
+				low = _mm256_shuffle_epi8(table, low);
+				high = _mm256_shuffle_epi8(table, high);
+				_Pragma("GCC unroll 3")
+				for (j = 0; j < planes; j++) {
+					const int32_t *y = dword + j * 8 + v * 2;
+
+					s[j][i] = add_words(s[j][i], _mm256_maddubs_epi16(
+							low, _mm256_set1_epi32(y[0])));
+					s[j][i] = add_words(s[j][i], _mm256_maddubs_epi16(
+							high, _mm256_set1_epi32(y[1])));
+				}
+			}
 		}
-		sum = _mm256_add_epi32(_mm256_slli_epi32(sum, 3), fine);
-		accumulate(_mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_set1_ps(0x1p-10f)), by,
-			   w_scale + h * 8, acc + h * 8);
+		_Pragma("GCC unroll 2")
+		for (i = 0; i < 2; i++) {
+			const __m256i one = _mm256_set1_epi16(1), byte = _mm256_set1_epi16(256);
+
+			if (planes == 1) {
+				sum = _mm256_madd_epi16(s[0][i], one);
+			} else {
+				sum = _mm256_add_epi32(_mm256_madd_epi16(s[0][i], byte),
+						       _mm256_madd_epi16(s[1][i], one));
+				if (fine)
+					sum = _mm256_add_epi32(_mm256_slli_epi32(sum, 3),
+							       _mm256_madd_epi16(s[2][i], one));
+			}
+			accumulate(_mm256_mul_ps(_mm256_cvtepi32_ps(sum), unit), by,
+				   w_scale + (h + i) * 8, acc + (h + i) * 8);
+		}
 	}
 }
 
@@ -573,42 +629,50 @@ NIB_INLINE void multiply_inexact(const uint32_t block, uint32_t b, const float *
 		accumulate(s[h], by, w_scale + h * 8, acc + h * 8);
 }
 
-/* Block @b of a row of a tile, whose codes are @data, that integers of 16 bits do not do. */
-static __attribute__((noinline)) void multiply_careful(const struct gemm_piece *p,
-						       const struct tile *tile, const uint8_t *data,
-						       uint32_t b, uint32_t flags, float a_scale,
-						       float *acc)
+/* Block @b of a row of a tile, whose codes are @codes, that integers of 16 bits do not do. */
+static __attribute__((noinline)) void multiply_careful(const struct gemm_piece *p, const uint8_t *w,
+						       const uint8_t *codes, uint32_t b,
+						       uint32_t flags, float a_scale,
+						       const float *w_scale, float *acc)
 {
-	float scale[NIB_PANEL_N], x[NIB_TILE_K];
+	const uint8_t *data = tile_data(p, w);
 	struct e4m3_words e;
+	float x[NIB_TILE_K];
+	__m256i planes[3];
 	uint32_t i;
 
-	tile_scales(p, tile->w, b, 1.0f, scale);
 	if (flags & FINE) {
-		e4m3_words(data, &e);
-		multiply_fine(tile, &e, p->block, b, a_scale, scale, acc);
+		e4m3_words(codes, &e);
+		words_to_bytes(&e, planes);
+		planes[2] = order_bytes(e.fine[0], e.fine[1]);
+		if (p->block == 16)
+			row_multiply(3, 1, 16, planes, data, b, a_scale, w_scale, acc);
+		else
+			row_multiply(3, 1, 32, planes, data, b, a_scale, w_scale, acc);
 		return;
 	}
 	if (p->a_fmt == NIB_FMT_MXFP8_E5M2)
 		for (i = 0; i < NIB_TILE_K; i++)
-			x[i] = nib_e5m2_decode(data[i]);
+			x[i] = nib_e5m2_decode(codes[i]);
 	else
 		for (i = 0; i < NIB_TILE_K; i++)
-			x[i] = nib_e4m3_decode(data[i]);
+			x[i] = nib_e4m3_decode(codes[i]);
 	if (p->block == 16)
-		multiply_inexact(16, b, x, tile_data(p, tile->w), a_scale, scale, acc);
+		multiply_inexact(16, b, x, data, a_scale, w_scale, acc);
 	else
-		multiply_inexact(32, b, x, tile_data(p, tile->w), a_scale, scale, acc);
+		multiply_inexact(32, b, x, data, a_scale, w_scale, acc);
 }
 
-/* Rows of FP8 that need care, computed anew: @acc has what their sums were before. */
+/* Rows of FP8 that need care, computed anew: @acc has what the sums of each were before. */
 static void rows_careful(const struct gemm_piece *p, const struct tile *tile, uint32_t i, uint32_t t,
 			 uint32_t b, const uint8_t *special, const float *a_scale,
 			 const float (*acc)[NIB_PANEL_N])
 {
 	uint8_t copy[NIB_TILE_K * 2];
+	float scale[NIB_PANEL_N];
 	uint32_t r, flags;
 
+	tile_scales(p, tile->w, b, 1.0f, scale);
 	for (r = 0; r < p->rows; r++) {
 		float *sums = p->acc + r * NIB_PANEL_N;
 
@@ -616,9 +680,9 @@ static void rows_careful(const struct gemm_piece *p, const struct tile *tile, ui
 		if (!flags)
 			continue;
 		__builtin_memcpy(sums, *acc++, sizeof(*acc));
-		multiply_careful(p, tile,
+		multiply_careful(p, tile->w,
 				 gemm_a_padded(p, gemm_a_data(p, i, t, r), gemm_a_valid(p, i), copy),
-				 b, flags, a_scale[r], sums);
+				 b, flags, a_scale[r], scale, sums);
 	}
 }
 
@@ -690,103 +754,19 @@ static void piece_rows(const struct gemm_piece *p)
 	}
 }
 
-/*
- * One block of one row: weights are looked up on the way. @planes: vectors of bytes of A, 256 times
- * as large each as the next; @fine: the last is an eighth of a unit instead. @data: of the tile, @b:
- * block. Words hold sums of 32 products, since 12 * 128 * 16 < 2^15; larger ones on the way wrap
- * around and back.
- */
-NIB_INLINE void row_multiply(const uint32_t planes, const int fine, const uint32_t block,
-			     const __m256i *a, const uint8_t *data, uint32_t b, float a_scale,
-			     const float *w_scale, float *acc)
-{
-	const __m256i table = _mm256_broadcastsi128_si256(
-		_mm_add_epi8(e2m1_twice(), _mm_set1_epi8(LARGEST_W)));
-	const __m256i nibble = _mm256_set1_epi8(15);
-	const __m256 by = _mm256_set1_ps(a_scale);
-	const __m256 unit = _mm256_set1_ps(planes == 1 ? 0.25f : fine ? 0x1p-10f : 0x1p-7f);
-	const uint32_t first = b * block / 8;
-	__m256i start[3];
-	uint32_t h, i, j, v;
-
-	_Pragma("GCC unroll 3")
-	for (j = 0; j < planes; j++) {
-		start[j] = sums_start(a[j], block);
-		start[j] = b ? _mm256_permute2x128_si256(start[j], start[j], 0x11) :
-			       _mm256_permute2x128_si256(start[j], start[j], 0x00);
-	}
-	for (h = 0; h < HALVES; h += 2) {
-		__m256i s[3][2], sum;
-
-		_Pragma("GCC unroll 3")
-		for (j = 0; j < planes; j++)
-			s[j][0] = s[j][1] = start[j];
-		_Pragma("GCC unroll 4")
-		for (v = first; v < first + block / 8; v++) {
-			_Pragma("GCC unroll 2")
-			for (i = 0; i < 2; i++) {
-				__m256i x = tile_vector(data, h + i, v);
-				__m256i high = _mm256_and_si256(_mm256_srli_epi16(x, 4), nibble);
-				__m256i low = _mm256_and_si256(x, nibble);
-
-				low = _mm256_shuffle_epi8(table, low);
-				high = _mm256_shuffle_epi8(table, high);
-				_Pragma("GCC unroll 3")
-				for (j = 0; j < planes; j++) {
-					const int32_t *y = (const int32_t *)(const void *)&a[j] + v * 2;
-
-					s[j][i] = _mm256_add_epi16(
-						s[j][i], _mm256_maddubs_epi16(
-								 low, _mm256_set1_epi32(y[0])));
-					s[j][i] = _mm256_add_epi16(
-						s[j][i], _mm256_maddubs_epi16(
-								 high, _mm256_set1_epi32(y[1])));
-				}
-			}
-		}
-		_Pragma("GCC unroll 2")
-		for (i = 0; i < 2; i++) {
-			const __m256i one = _mm256_set1_epi16(1), byte = _mm256_set1_epi16(256);
-
-			if (planes == 1) {
-				sum = _mm256_madd_epi16(s[0][i], one);
-			} else {
-				sum = _mm256_add_epi32(_mm256_madd_epi16(s[0][i], byte),
-						       _mm256_madd_epi16(s[1][i], one));
-				if (fine)
-					sum = _mm256_add_epi32(_mm256_slli_epi32(sum, 3),
-							       _mm256_madd_epi16(s[2][i], one));
-			}
-			accumulate(_mm256_mul_ps(_mm256_cvtepi32_ps(sum), unit), by,
-				   w_scale + (h + i) * 8, acc + (h + i) * 8);
-		}
-	}
-}
-
 /* One term of one block of a single row of FP8. */
 NIB_INLINE void row_fp8(const struct gemm_piece *p, const uint32_t block, uint32_t i, uint32_t t,
-			uint32_t b, uint32_t flags, const struct tile *tile, const union packed *a,
-			float a_scale)
+			uint32_t b, uint32_t flags, const uint8_t *w, const union packed *a,
+			float a_scale, const float *w_scale)
 {
-	const uint8_t *data = tile_data(p, tile->w), *codes;
 	uint8_t copy[NIB_TILE_K * 2];
-	struct e4m3_words e;
-	__m256i planes[3];
 
-	if (!flags) {
-		row_multiply(2, 0, block, a->vectors, data, b, a_scale, tile->scale[b], p->acc);
-		return;
-	}
-	codes = gemm_a_padded(p, gemm_a_data(p, i, t, 0), gemm_a_valid(p, i), copy);
-	if (flags & FINE) {
-		e4m3_words(codes, &e);
-		planes[0] = a->vectors[0];
-		planes[1] = a->vectors[1];
-		planes[2] = order_bytes(e.fine[0], e.fine[1]);
-		row_multiply(3, 1, block, planes, data, b, a_scale, tile->scale[b], p->acc);
-		return;
-	}
-	multiply_careful(p, tile, codes, b, flags, a_scale, p->acc);
+	if (flags)
+		multiply_careful(p, w, gemm_a_padded(p, gemm_a_data(p, i, t, 0),
+						     gemm_a_valid(p, i), copy),
+				 b, flags, a_scale, w_scale, p->acc);
+	else
+		row_multiply(2, 0, block, a->vectors, tile_data(p, w), b, a_scale, w_scale, p->acc);
 }
 
 /* A single row, @block being constant: bound by memory if all goes well. */
@@ -794,24 +774,23 @@ NIB_INLINE void piece_row(const struct gemm_piece *p, const uint32_t block)
 {
 	const union packed *a = (const union packed *)(const void *)p->a;
 	const uint32_t bytes = nib_tile_bytes(p->w_fmt);
-	const uint8_t *special = p->special;
+	const uint8_t *special = p->special, *w = p->w;
+	float scale[NIB_PANEL_N] __attribute__((aligned(32)));
 	const float *a_scale = p->a_scale;
-	struct tile tile = { .w = p->w };
 	uint32_t i, b, t, n;
 
-	for (i = 0; i < p->tiles; i++, tile.w += bytes) {
+	for (i = 0; i < p->tiles; i++, w += bytes) {
 		for (n = 0; n < bytes; n += 64)
-			_mm_prefetch((const char *)tile.w + AHEAD + n, _MM_HINT_T0);
+			_mm_prefetch((const char *)w + AHEAD + n, _MM_HINT_T0);
 		for (b = 0; b < gemm_blocks(p, i); b++) {
-			tile_scales(p, tile.w, b, 1.0f, tile.scale[b]);
+			tile_scales(p, w, b, 1.0f, scale);
 			for (t = 0; t < p->a_terms; t++, a_scale++) {
 				if (is_fp4(p->a_fmt))
-					row_multiply(1, 0, block, a[t].vectors,
-						     tile_data(p, tile.w), b, *a_scale,
-						     tile.scale[b], p->acc);
+					row_multiply(1, 0, block, a[t].vectors, tile_data(p, w), b,
+						     *a_scale, scale, p->acc);
 				else
-					row_fp8(p, block, i, t, b, special[t] >> b & BLOCK_FLAGS,
-						&tile, &a[t], *a_scale);
+					row_fp8(p, block, i, t, b, special[t] >> b & BLOCK_FLAGS, w,
+						&a[t], *a_scale, scale);
 			}
 		}
 		a += p->a_terms;
