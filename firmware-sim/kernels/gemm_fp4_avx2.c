@@ -7,10 +7,11 @@
  * - Twice an E2M1 value is an integer up to 12, 512 times an E4M3 value one up to 229376. Products
  *   count units of 2^-10. If all elements of a block of A are multiples of a power of two, L, so are
  *   all sums, and with 12 * sum |a| <= 2^24 * L every one of them fits FP32, in any order.
- * - With L >= 8 (multiples of 2^-6) that always holds, and elements fit 16 bits. Nearly all blocks are
- *   such: scales put the largest element above 224.
- * - Others take the three bits below as well (FINE). Those that fail the test, or hold a NaN, are
- *   computed as nib_isa.h has it, in FP32 and in order (INEXACT): one in some hundred.
+ * - With L >= 8 (multiples of 2^-6) that always holds, and elements fit 16 bits. Most blocks are such,
+ *	since scales put the largest element above 224.
+ * - Others take the three bits below as well (FINE): one in some ten in a language model, more after
+ *	gated activations than after norms. Those that fail the test or hold a NaN are computed as
+ *	nib_isa.h has it, in FP32 and in order (INEXACT): one in some hundred.
  *
  * What needs care is found out where activations are packed, once for all panels.
  */
