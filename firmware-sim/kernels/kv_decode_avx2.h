@@ -69,8 +69,12 @@ NIB_INLINE __m256i kv_fp4(const uint8_t *data)
 							   _mm_unpacklo_epi8(even, odd)));
 }
 
-NIB_INLINE __m256 kv_signed_bytes(__m128i x)
+/* Signed bytes @v * 8 .. @v * 8 + 8 of a vector. */
+NIB_INLINE __m256 kv_signed_bytes(__m256i bytes, const uint32_t v)
 {
+	__m128i x = v < 2 ? _mm256_castsi256_si128(bytes) : _mm256_extracti128_si256(bytes, 1);
+
+	x = v % 2 ? _mm_unpackhi_epi64(x, x) : x;
 	return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(x));
 }
 
@@ -106,10 +110,7 @@ NIB_INLINE int kv_row(const uint32_t fmt, const struct kv_table *t, const uint8_
 			else if (bits == 8)
 				x = kv_fp8(e5m2 ? 2 : 3, data + v * 8, factor);
 			else
-				x = kv_signed_bytes(_mm_srli_si128(
-					v < 2 ? _mm256_castsi256_si128(four) :
-						_mm256_extracti128_si256(four, 1),
-					v % 2 ? 8 : 0));
+				x = kv_signed_bytes(four, v);
 			if (block)
 				x = _mm256_mul_ps(x, _mm256_broadcast_ss(
 						&t->scale[code[(i + v * 8) / block]]));
