@@ -96,7 +96,15 @@ static inline const struct nib_kernels *fixture_table(int i)
 	return NULL;
 }
 
-#define FIXTURE_TABLES	2 /* at most */
+/* How many of them this processor runs. */
+static inline int fixture_tables(void)
+{
+	int n;
+
+	for (n = 0; fixture_table(n); n++)
+		;
+	return n;
+}
 
 static const uint16_t fixture_gemm_formats[] = {
 	NIB_FMT_BF16, NIB_FMT_MXFP4, NIB_FMT_NVFP4,

@@ -409,10 +409,11 @@ int main(void)
 	int failed;
 
 	for (unsigned int i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
-		TCase *packets = tcase_create(tables[i].name);
+		TCase *packets;
 
 		if (!nib_kernels_get(tables[i].name))
 			continue;
+		packets = tcase_create(tables[i].name);
 		tcase_add_checked_fixture(packets, tables[i].setup, teardown);
 		tcase_set_timeout(packets, 120);
 		tcase_add_loop_test(packets, grouped_gemm_takes_each_groups_weights, 0, LAYOUTS);
