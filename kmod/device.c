@@ -82,8 +82,8 @@ void nib_device_lose(struct nib_device *ndev, int error, const char *why)
  * nib_device_flush_cleanup - wait until what was released is really free.
  * @ndev: device.
  *
- * A queue's last job lets go of the queue, that of its VM, and that of memory: a few steps. Not
- * from where fences are signalled.
+ * A run is freed, its queue's last one lets go of the queue, that of its VM, and that of memory: a
+ * few steps. Not from where fences are signalled.
  */
 void nib_device_flush_cleanup(struct nib_device *ndev)
 {
@@ -91,7 +91,7 @@ void nib_device_flush_cleanup(struct nib_device *ndev)
 
 	flush_workqueue(ndev->run_wq);
 	flush_workqueue(ndev->sched_wq);
-	for (i = 0; i < 3; i++)
+	for (i = 0; i < 4; i++)
 		flush_workqueue(nib_cleanup_wq);
 }
 

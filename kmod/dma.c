@@ -491,8 +491,7 @@ int nib_dma_commit(struct nib_dma_batch *batch)
 		list_del_init(&dr->link);
 		if (list_empty(&batch->runs))
 			batch->fence = dma_fence_get(&dr->run->fence->base);
-		drm_sched_job_arm(&dr->run->base);
-		drm_sched_entity_push_job(&dr->run->base);
+		nib_run_push(dr->run);
 	}
 	if (batch->start) {
 		dma_fence_put(dma->last_move);

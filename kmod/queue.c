@@ -208,6 +208,17 @@ static bool nib_queue_complete_locked(struct nib_queue *queue)
 	return true;
 }
 
+static void nib_run_retire_work(struct work_struct *work)
+{
+	nib_run_destroy(container_of(work, struct nib_run, retire_work));
+}
+
+/* Frees a run that the scheduler has not seen, soon. */
+static void nib_run_retire(struct nib_run *run)
+{
+	queue_work(nib_cleanup_wq, &run->retire_work);
+}
+
 /* Ends the oldest run in flight, of which the device has reported the end or cannot any more. */
 void nib_queue_end_head_locked(struct nib_queue *queue, int error)
 {
@@ -220,6 +231,9 @@ void nib_queue_end_head_locked(struct nib_queue *queue, int error)
 	queue->head++;
 	nib_fence_signal_locked(fence, error);
 	dma_fence_put(&fence->base);
+	if (queue->direct)
+		nib_run_retire(queue->direct);
+	queue->direct = NULL;
 }
 
 /**
@@ -302,25 +316,25 @@ static void nib_queue_write_entry(struct nib_queue *queue, struct nib_run *run)
 	entry->stats_va = run->stats_va;
 }
 
-static struct dma_fence *nib_queue_run_job(struct drm_sched_job *job)
+/*
+ * Gives a run whose dependencies are met to the device, or ends it if there is no device for it any
+ * more. Returns the error that it ended with.
+ */
+static int nib_queue_start(struct nib_run *run)
 {
-	struct nib_run *run = to_nib_run(job);
 	struct nib_queue *queue = run->queue;
 	struct nib_device *ndev = queue->ndev;
 	unsigned long flags;
 	int cookie, error;
+	bool present = drm_dev_enter(&ndev->drm, &cookie);
 
-	if (!drm_dev_enter(&ndev->drm, &cookie)) {
-		nib_fence_signal(run->fence, -ENODEV);
-		return dma_fence_get(&run->fence->base);
-	}
-	if (run->hooks)
+	if (present && run->hooks)
 		run->hooks->start(run);
-	else if (nib_dma_failed(ndev))
+	else if (present && nib_dma_failed(ndev))
 		nib_device_lose(ndev, -EIO, "it does not move memory");
 	spin_lock_irqsave(&queue->timeline->lock, flags);
-	error = queue->dead ?: nib_device_lost(ndev);
-	/* The scheduler's credits keep the ring from overflowing. */
+	error = !present ? -ENODEV : queue->dead ?: nib_device_lost(ndev);
+	/* The scheduler's credits and the rule of nib_run_push() keep the ring from overflowing. */
 	if (!error && drm_WARN_ON(&ndev->drm, queue->tail - queue->head >= NIB_RING_ENTRIES))
 		error = -EIO;
 	if (error) {
@@ -331,13 +345,26 @@ static struct dma_fence *nib_queue_run_job(struct drm_sched_job *job)
 		queue->inflight[queue->tail % NIB_RING_ENTRIES] = run->fence;
 		queue->streams[queue->tail % NIB_RING_ENTRIES] = run->stream;
 		queue->tail++;
+		if (run->direct)
+			queue->direct = run;
 		trace_nib_job_run(run, queue->tail);
 		nib_queue_ring_locked(queue);
 	}
+	if (!run->direct)
+		queue->scheduled--;
 	spin_unlock_irqrestore(&queue->timeline->lock, flags);
 	if (!error)
 		nib_watchdog_arm(ndev);
-	drm_dev_exit(cookie);
+	if (present)
+		drm_dev_exit(cookie);
+	return error;
+}
+
+static struct dma_fence *nib_queue_run_job(struct drm_sched_job *job)
+{
+	struct nib_run *run = to_nib_run(job);
+
+	nib_queue_start(run);
 	return dma_fence_get(&run->fence->base);
 }
 
@@ -382,6 +409,7 @@ struct nib_run *nib_run_create(struct nib_queue *queue, struct nib_stream *strea
 		kfree(run);
 		return ERR_PTR(ret);
 	}
+	INIT_WORK(&run->retire_work, nib_run_retire_work);
 	run->queue = nib_queue_get(queue);
 	run->stream = nib_stream_get(stream);
 	/* Whoever makes a run holds the device awake meanwhile. */
@@ -400,6 +428,42 @@ void nib_run_destroy(struct nib_run *run)
 	nib_stream_put(&run->stream);
 	nib_queue_put(&run->queue);
 	kfree(run);
+}
+
+/* Decides whether a run starts without the scheduler, and notes it. */
+static bool nib_run_starts_now(struct nib_run *run)
+{
+	struct nib_queue *queue = run->queue;
+	struct dma_fence *fence;
+	unsigned long index;
+	bool free = !(queue->flags & NIB_QUEUE_KERNEL);
+
+	xa_for_each(&run->base.dependencies, index, fence)
+		free = free && dma_fence_is_signaled(fence);
+	spin_lock_irq(&queue->timeline->lock);
+	run->direct = free && !queue->scheduled && queue->head == queue->tail;
+	queue->scheduled += !run->direct;
+	spin_unlock_irq(&queue->timeline->lock);
+	return run->direct;
+}
+
+/**
+ * nib_run_push - hand over a run; it starts once its dependencies are met, and frees itself.
+ * @run: run with an emitted fence. Who pushes to a queue serialises, in the order of fences.
+ *
+ * A client's run with nothing to wait for goes to the device at once if its queue has nothing
+ * before it: it is spared two turns of the scheduler's workers. So of the ring's entries it takes
+ * one at most, and the scheduler the others.
+ */
+void nib_run_push(struct nib_run *run)
+{
+	if (nib_run_starts_now(run)) {
+		if (nib_queue_start(run))
+			nib_run_retire(run);
+		return;
+	}
+	drm_sched_job_arm(&run->base);
+	drm_sched_entity_push_job(&run->base);
 }
 
 struct nib_queue *nib_queue_get(struct nib_queue *queue)
@@ -537,7 +601,7 @@ static int nib_queue_init_sched(struct nib_queue *queue)
 		/* The driver's own runs change page tables first, which may take a while. */
 		.submit_wq = queue->flags & NIB_QUEUE_KERNEL ? ndev->sched_wq : ndev->run_wq,
 		.num_rqs = 1,
-		.credit_limit = NIB_RING_ENTRIES,
+		.credit_limit = NIB_RING_ENTRIES - 1,
 		/* Jobs time out on the device's clock, not on the wall's: see watchdog.c. */
 		.timeout = MAX_SCHEDULE_TIMEOUT,
 		.name = queue->timeline->name,

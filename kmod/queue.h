@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Queues and the runs (jobs) in them. The DRM scheduler holds a run until its dependencies are met,
- * the ring holds it until the device is done.
+ * the ring holds it until the device is done. What has nothing to wait for goes straight there.
  */
 #ifndef NIB_QUEUE_H
 #define NIB_QUEUE_H
@@ -81,6 +81,8 @@ struct nib_usage {
  * @head: completions seen. Under the lock.
  * @inflight: fences between @head and @tail, at their slot. Under the lock.
  * @streams: what they run; their runs hold references. Under the lock.
+ * @scheduled: runs in the scheduler that have not started. Under the lock.
+ * @direct: the run at @head, if the scheduler has not seen it. Under the lock.
  * @dead: 0, or the error of all runs from now on. Under the lock.
  * @culprit_error: 0, or the error of the run that a dead queue died of. Under the lock.
  * @hung: the run at @head is stuck and is being cancelled; the queue lives. Under the lock.
@@ -135,6 +137,8 @@ struct nib_queue {
 	u64 head;
 	struct nib_fence *inflight[NIB_RING_ENTRIES];
 	struct nib_stream *streams[NIB_RING_ENTRIES];
+	u32 scheduled;
+	struct nib_run *direct;
 	int dead;
 	int culprit_error;
 	bool hung;
@@ -186,6 +190,8 @@ struct nib_run_hooks {
  * @queue: queue. Holds a reference.
  * @stream: stream. Holds a reference.
  * @fence: signalled when it is done.
+ * @direct: started without the scheduler; see nib_run_push().
+ * @retire_work: frees it, if so.
  * @stats_va: where the device copies the completion, or 0.
  * @hooks: of a run of the driver's own, or NULL.
  * @data: theirs.
@@ -197,6 +203,8 @@ struct nib_run {
 	struct nib_queue *queue;
 	struct nib_stream *stream;
 	struct nib_fence *fence;
+	bool direct;
+	struct work_struct retire_work;
 	u64 stats_va;
 	const struct nib_run_hooks *hooks;
 	void *data;
@@ -249,6 +257,7 @@ static inline u64 nib_queue_how(const struct nib_queue *queue)
 
 struct nib_run *nib_run_create(struct nib_queue *queue, struct nib_stream *stream, u32 nargs,
 			       u64 stats_va, u64 client_id);
+void nib_run_push(struct nib_run *run);
 void nib_run_destroy(struct nib_run *run);
 
 #endif

@@ -246,6 +246,22 @@ static int nib_submit_resolve(struct nib_submit_ctx *ctx)
 	return 0;
 }
 
+/* Cannot fail. The job may be done, and gone with its queue and VM, before this returns. */
+static void nib_submit_push(struct nib_submit_ctx *ctx, struct nib_submit_job *sub)
+{
+	struct drm_sched_job *job = sub->job;
+
+	trace_nib_job_submit(ctx->file->minor->dev, ctx->file->client_id, sub->fence);
+	sub->job = NULL;
+	if (!sub->vm) {
+		drm_sched_job_arm(job);
+		drm_sched_entity_push_job(job);
+		return;
+	}
+	dma_resv_add_fence(nib_vm_resv_obj(sub->vm)->resv, sub->done, DMA_RESV_USAGE_BOOKKEEP);
+	nib_run_push(container_of(job, struct nib_run, base));
+}
+
 /**
  * nib_submit_commit - hand the batch to the schedulers and its fences to the syncobjs.
  * @ctx: batch. The reservations of the jobs' VMs are held.
@@ -266,16 +282,8 @@ int nib_submit_commit(struct nib_submit_ctx *ctx)
 		goto out;
 
 	/* Nothing can fail after this point. */
-	for (i = 0; i < ctx->count; i++) {
-		trace_nib_job_submit(ctx->file->minor->dev, ctx->file->client_id,
-				     ctx->jobs[i].fence);
-		drm_sched_job_arm(ctx->jobs[i].job);
-		drm_sched_entity_push_job(ctx->jobs[i].job);
-		ctx->jobs[i].job = NULL;
-		if (ctx->jobs[i].vm)
-			dma_resv_add_fence(nib_vm_resv_obj(ctx->jobs[i].vm)->resv,
-					   ctx->jobs[i].done, DMA_RESV_USAGE_BOOKKEEP);
-	}
+	for (i = 0; i < ctx->count; i++)
+		nib_submit_push(ctx, &ctx->jobs[i]);
 	list_for_each_entry(signal, &ctx->signals, link) {
 		if (signal->chain)
 			drm_syncobj_add_point(signal->syncobj, signal->chain, signal->fence,
