@@ -59,6 +59,10 @@ struct gemm_piece {
 	uint16_t w_fmt;
 };
 
+/* In files of their own: two FP4 formats; FP4 weights, but for BF16 and for many rows of E5M2. */
+void nib_gemm_fp4_avx512(const struct nib_gemm_job *job);
+void nib_gemm_fp4_avx2(const struct nib_gemm_job *job);
+
 /* Calls f(@n, arguments), one to six rows, with their number constant. */
 #define GEMM_BY_ROWS(n, f, ...)					\
 	do {							\

@@ -16,7 +16,7 @@ struct gemm_tables {
 	char unused;
 };
 #include "gemm.h"
-#include "scales_avx2.h"
+#include "decode_avx2.h"
 
 #define GROUPS		(NIB_PANEL_N / 16)
 #define MAX_ROWS	6	/* x 2 sums, 2 weights and an activation: 15 of 16 registers */
@@ -102,47 +102,23 @@ struct tile {
 /* One vector of 16 lanes of a group to its elements, in order along k. */
 NIB_INLINE void fp4_lanes(const uint32_t *restrict lane, float (*restrict dst)[16])
 {
-	const __m256 values = _mm256_setr_ps(0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f);
-	const __m256i sign = _mm256_set1_epi32((int)0x80000000u);
 	uint32_t i, half;
 
 	for (half = 0; half < 2; half++) {
 		__m256i x = _mm256_load_si256((const __m256i *)(lane + half * 8));
 
-		for (i = 0; i < 8; i++) {
-			uint32_t shift = i % 2 * 16 + i / 2 * 4;
-			/* The lookup uses three bits of the index. */
-			__m256 v = _mm256_permutevar8x32_ps(values, _mm256_srli_epi32(x, shift));
-			__m256i s = _mm256_and_si256(_mm256_slli_epi32(x, 28 - shift), sign);
-
-			_mm256_store_ps(&dst[i][half * 8], _mm256_or_ps(v, _mm256_castsi256_ps(s)));
-		}
+		for (i = 0; i < 8; i++)
+			_mm256_store_ps(&dst[i][half * 8], e2m1_lanes(x, i % 2 * 16 + i / 2 * 4));
 	}
 }
 
-/*
- * Byte @at of each lane, an FP8 code with @mbits of mantissa, as FP32 whose exponent is too small: by
- * the factor fp8_factor(). Special codes come out as the finite numbers that they would be.
- */
+/* Byte @at of each lane, FP8 with @mbits of mantissa, fp8_factor() too small. */
 NIB_INLINE __m256 fp8_tiny(const uint32_t mbits, __m256i x, const uint32_t at)
 {
-	const uint32_t mask = 0x80000000u | 0x7fu << (23 - mbits);
-
 	if (at < 3)
 		x = _mm256_slli_epi32(x, (int)(24 - 8 * at));
 	x = _mm256_srai_epi32(x, (int)(mbits + 1));
-	return _mm256_castsi256_ps(_mm256_and_si256(x, _mm256_set1_epi32((int)mask)));
-}
-
-NIB_INLINE float fp8_factor(const uint32_t mbits)
-{
-	return mbits == 3 ? 0x1p120f : 0x1p112f;
-}
-
-/* Magnitude of the first special code: NaN, or infinity, which has NaNs behind it. */
-NIB_INLINE uint32_t fp8_special(const uint32_t mbits)
-{
-	return mbits == 3 ? 0x7f : 0x7c;
+	return _mm256_castsi256_ps(_mm256_and_si256(x, fp8_mask(mbits)));
 }
 
 /* One vector of 16 lanes of a group to its elements, in order along k. */
@@ -401,16 +377,11 @@ static void piece_rows(const struct gemm_piece *p)
 /* Whether a term of a tile, FP8 at @data, has special codes. */
 NIB_INLINE int tile_special(const uint32_t mbits, const uint8_t *data)
 {
-	const __m256i last = _mm256_set1_epi8((char)(fp8_special(mbits) - 1));
 	__m256i any = _mm256_setzero_si256();
 	uint32_t i;
 
-	for (i = 0; i < NIB_PANEL_N * NIB_TILE_K; i += 32) {
-		__m256i x = _mm256_loadu_si256((const __m256i *)(data + i));
-
-		x = _mm256_and_si256(x, _mm256_set1_epi8(0x7f));
-		any = _mm256_or_si256(any, _mm256_cmpgt_epi8(x, last));
-	}
+	for (i = 0; i < NIB_PANEL_N * NIB_TILE_K; i += 32)
+		any = _mm256_or_si256(any, fp8_specials(mbits, data + i));
 	return !_mm256_testz_si256(any, any);
 }
 

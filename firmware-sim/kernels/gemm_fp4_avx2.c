@@ -33,7 +33,7 @@ struct gemm_tables {
 #define GEMM_PANELS	16u
 #define GEMM_BUFFER	(384u << 10)
 #include "gemm.h"
-#include "scales_avx2.h"
+#include "decode_avx2.h"
 
 #define HALVES		(NIB_PANEL_N / 8)
 #define VECTORS		(NIB_TILE_K / 8)	/* of 64 bytes, for a group of two halves */
@@ -92,12 +92,6 @@ NIB_INLINE __m256i sums_start(__m256i a, const uint32_t block)
 	if (block == 32)
 		x = _mm256_add_epi16(x, _mm256_permute2x128_si256(x, x, 1));
 	return _mm256_sub_epi16(_mm256_setzero_si256(), x);
-}
-
-/* Twice the values of E2M1. */
-NIB_INLINE __m128i e2m1_twice(void)
-{
-	return _mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);
 }
 
 static void pack_fp4(const uint8_t *data, uint32_t block, union packed *row)
@@ -191,21 +185,12 @@ NIB_INLINE void e4m3_words(const uint8_t *data, struct e4m3_words *e)
 	}
 }
 
-/* What a block of such numbers needs. */
-NIB_INLINE uint32_t block_flags(uint64_t sum, uint64_t bits)
+/* What a block of such numbers needs; with a NaN among them they say nothing. */
+NIB_INLINE uint32_t block_flags(uint64_t sum, uint64_t bits, uint32_t nan)
 {
 	uint32_t fine = bits & 7 ? FINE : 0;
 
-	return LARGEST_W * sum > (bits & -bits) << 24 ? INEXACT : fine;
-}
-
-NIB_INLINE int any_nan(const uint8_t *data, uint32_t n)
-{
-	uint32_t i, nan = 0;
-
-	for (i = 0; i < n; i++)
-		nan |= (data[i] & 0x7f) == 0x7f;
-	return nan != 0;
+	return nan || LARGEST_W * sum > (bits & -bits) << 24 ? INEXACT : fine;
 }
 
 /* Words to bytes for a single row: k = 0, 4, 1, 5, 2, 6, 3, 7 from 0, 1, 4, 5, 2, 3, 6, 7. */
@@ -236,20 +221,17 @@ NIB_INLINE void words_to_bytes(const struct e4m3_words *e, __m256i *planes)
 static uint32_t pack_fp8(const struct gemm_piece *p, const uint8_t *data, union packed *row)
 {
 	struct e4m3_words e;
-	uint32_t flags = 0, b;
+	uint32_t flags, nan;
 
 	if (p->a_fmt == NIB_FMT_MXFP8_E5M2)
 		return INEXACT | INEXACT << 1;
 	e4m3_words(data, &e);
-	if (p->block == 32) {
-		flags = block_flags((uint64_t)e.sum[0] + e.sum[1], e.bits[0] | e.bits[1]);
-		if (any_nan(data, 32))
-			flags = INEXACT;
-	} else {
-		for (b = 0; b < 2; b++)
-			flags |= (any_nan(data + b * 16, 16) ? INEXACT :
-				  block_flags(e.sum[b], e.bits[b])) << b;
-	}
+	nan = (uint32_t)_mm256_movemask_epi8(fp8_specials(3, data));
+	if (p->block == 32)
+		flags = block_flags((uint64_t)e.sum[0] + e.sum[1], e.bits[0] | e.bits[1], nan);
+	else
+		flags = block_flags(e.sum[0], e.bits[0], nan & 0xffff) |
+			block_flags(e.sum[1], e.bits[1], nan >> 16) << 1;
 	if (p->rows > 1) {
 		row->vectors[0] = e.words[0];
 		row->vectors[1] = e.words[1];
@@ -486,41 +468,20 @@ NIB_INLINE void multiply_halves(uint32_t rows, const uint32_t block, const int f
 }
 
 /* A function of its own for each kind of block, or else the compiler runs out of registers. */
-static __attribute__((noinline)) void multiply_fp4_32(uint32_t rows, const enum scaling scaling,
-						      const struct block *b)
-{
-	if (scaling == PLAIN)
-		multiply_halves(rows, 32, 1, PLAIN, *b);
-	else
-		multiply_halves(rows, 32, 1, PRODUCT, *b);
-}
+#define MULTIPLY(name, n, fp4)								\
+	static __attribute__((noinline)) void name(uint32_t rows, const enum scaling scaling,	\
+						   const struct block *b)			\
+	{											\
+		if (scaling == PLAIN)								\
+			multiply_halves(rows, n, fp4, PLAIN, *b);				\
+		else										\
+			multiply_halves(rows, n, fp4, PRODUCT, *b);				\
+	}
 
-static __attribute__((noinline)) void multiply_fp4_16(uint32_t rows, const enum scaling scaling,
-						      const struct block *b)
-{
-	if (scaling == PLAIN)
-		multiply_halves(rows, 16, 1, PLAIN, *b);
-	else
-		multiply_halves(rows, 16, 1, PRODUCT, *b);
-}
-
-static __attribute__((noinline)) void multiply_fp8_32(uint32_t rows, const enum scaling scaling,
-						      const struct block *b)
-{
-	if (scaling == PLAIN)
-		multiply_halves(rows, 32, 0, PLAIN, *b);
-	else
-		multiply_halves(rows, 32, 0, PRODUCT, *b);
-}
-
-static __attribute__((noinline)) void multiply_fp8_16(uint32_t rows, const enum scaling scaling,
-						      const struct block *b)
-{
-	if (scaling == PLAIN)
-		multiply_halves(rows, 16, 0, PLAIN, *b);
-	else
-		multiply_halves(rows, 16, 0, PRODUCT, *b);
-}
+MULTIPLY(multiply_fp4_32, 32, 1)
+MULTIPLY(multiply_fp4_16, 16, 1)
+MULTIPLY(multiply_fp8_32, 32, 0)
+MULTIPLY(multiply_fp8_16, 16, 0)
 
 /*
  * One block of one row: weights are looked up on the way. @planes: vectors of bytes of A, 256 times
@@ -599,8 +560,6 @@ NIB_INLINE void row_multiply(const uint32_t planes, const int fine, const uint32
 NIB_INLINE void multiply_inexact(const uint32_t block, uint32_t b, const float *a,
 				 const uint8_t *data, float a_scale, const float *w_scale, float *acc)
 {
-	const __m256 values = _mm256_setr_ps(0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f);
-	const __m256i sign = _mm256_set1_epi32((int)0x80000000u);
 	const __m256 by = _mm256_set1_ps(a_scale);
 	__m256 s[HALVES];
 	uint32_t v, i, h;
@@ -614,15 +573,10 @@ NIB_INLINE void multiply_inexact(const uint32_t block, uint32_t b, const float *
 			/* The odd one of a pair goes first. */
 			_Pragma("GCC unroll 8")
 			for (i = 0; i < 8; i++) {
-				uint32_t k = i ^ 1, shift = k % 2 * 16 + k / 2 * 4;
-				__m256i code = _mm256_srli_epi32(x, (int)shift);
-				__m256i minus = _mm256_slli_epi32(x, (int)(28 - shift));
-				/* The lookup uses three bits of the index. */
-				__m256 y = _mm256_permutevar8x32_ps(values, code);
+				uint32_t k = i ^ 1;
 
-				minus = _mm256_and_si256(minus, sign);
-				y = _mm256_or_ps(y, _mm256_castsi256_ps(minus));
-				s[h] = _mm256_fmadd_ps(_mm256_broadcast_ss(&a[v * 8 + k]), y, s[h]);
+				s[h] = _mm256_fmadd_ps(_mm256_broadcast_ss(&a[v * 8 + k]),
+						       e2m1_lanes(x, k % 2 * 16 + k / 2 * 4), s[h]);
 			}
 		}
 	}

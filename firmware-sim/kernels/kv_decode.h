@@ -10,9 +10,47 @@
 #include "isa.h"
 #include "element.h"
 
+/* Calls f(format, arguments) with the format constant; of those that are kv_alike() only one. */
+#define KV_BY_FORMAT(fmt, f, ...)				\
+	do {							\
+		switch (kv_alike(fmt)) {			\
+		case NIB_FMT_F32:				\
+			f(NIB_FMT_F32, __VA_ARGS__);		\
+			break;					\
+		case NIB_FMT_BF16:				\
+			f(NIB_FMT_BF16, __VA_ARGS__);		\
+			break;					\
+		case NIB_FMT_MXFP8:				\
+			f(NIB_FMT_MXFP8, __VA_ARGS__);		\
+			break;					\
+		case NIB_FMT_MXFP8_E5M2:			\
+			f(NIB_FMT_MXFP8_E5M2, __VA_ARGS__);		\
+			break;					\
+		case NIB_FMT_E5M2:				\
+			f(NIB_FMT_E5M2, __VA_ARGS__);		\
+			break;					\
+		case NIB_FMT_MXFP4:				\
+			f(NIB_FMT_MXFP4, __VA_ARGS__);		\
+			break;					\
+		case NIB_FMT_NVFP4:				\
+			f(NIB_FMT_NVFP4, __VA_ARGS__);		\
+			break;					\
+		default:					\
+			f(NIB_FMT_E4M3, __VA_ARGS__);		\
+			break;					\
+		}						\
+	} while (0)
+
 #ifdef __AVX512F__
 #include <immintrin.h>
 #include "scales_avx512.h"
+
+/* Kinds of FP8 differ by the table alone. */
+NIB_INLINE uint32_t kv_alike(uint32_t fmt)
+{
+	return fmt == NIB_FMT_E5M2 ? NIB_FMT_E4M3 :
+	       fmt == NIB_FMT_MXFP8_E5M2 ? NIB_FMT_MXFP8 : fmt;
+}
 
 /*
  * BF16 of all FP8 magnitudes, or of all E2M1 codes, split in bytes: what a lookup of bytes takes.
@@ -224,32 +262,6 @@ static int kv_suits(uint32_t fmt, uint32_t from, uint32_t n)
 {
 	return n % 64 == 0 && from % 32 == 0 && fmt != NIB_FMT_MXFP8X2;
 }
-
-/* Calls f(format, arguments) with the format constant; those whose tables differ only are one. */
-#define KV_BY_FORMAT(fmt, f, ...)				\
-	do {							\
-		switch (fmt) {					\
-		case NIB_FMT_F32:				\
-			f(NIB_FMT_F32, __VA_ARGS__);		\
-			break;					\
-		case NIB_FMT_BF16:				\
-			f(NIB_FMT_BF16, __VA_ARGS__);		\
-			break;					\
-		case NIB_FMT_MXFP8:				\
-		case NIB_FMT_MXFP8_E5M2:			\
-			f(NIB_FMT_MXFP8, __VA_ARGS__);		\
-			break;					\
-		case NIB_FMT_MXFP4:				\
-			f(NIB_FMT_MXFP4, __VA_ARGS__);		\
-			break;					\
-		case NIB_FMT_NVFP4:				\
-			f(NIB_FMT_NVFP4, __VA_ARGS__);		\
-			break;					\
-		default:					\
-			f(NIB_FMT_E4M3, __VA_ARGS__);		\
-			break;					\
-		}						\
-	} while (0)
 
 /* Rows of a slice that suits. */
 static void kv_decode(const struct kv_table *t, uint32_t fmt, const uint8_t *const *rows,

@@ -9,6 +9,7 @@
 #include <immintrin.h>
 #include "isa.h"
 #include "element.h"
+#include "decode_avx2.h"
 
 /* Values of all codes of block scales; of half of them for FP4, whose elements are doubled. */
 struct kv_table {
@@ -30,37 +31,31 @@ static void kv_prepare(struct kv_table *table, uint32_t fmt)
 			table->scale[i] = nib_e8m0_decode(i);
 }
 
+/* Kinds of FP8 are decoded by shifts, which differ. */
+NIB_INLINE uint32_t kv_alike(uint32_t fmt)
+{
+	return fmt;
+}
+
 /* Whether a slice suits. */
 static int kv_suits(uint32_t fmt, uint32_t from, uint32_t n)
 {
 	return n % 32 == 0 && from % 32 == 0 && fmt != NIB_FMT_MXFP8X2;
 }
 
-/* Eight FP8 codes at @data, none of them special: exponents of FP32 are @factor too small. */
-NIB_INLINE __m256 kv_fp8(const uint32_t mbits, const uint8_t *data, __m256 factor)
+/* Eight FP8 codes at @data, none of them special. */
+NIB_INLINE __m256 kv_fp8(const uint32_t mbits, const uint8_t *data)
 {
-	const uint32_t sign = 0x80000000u, magnitude = 0x7fu << (23 - mbits);
 	__m256i x = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)data));
 
-	x = _mm256_and_si256(_mm256_slli_epi32(x, (int)(23 - mbits)),
-			     _mm256_set1_epi32((int)(sign | magnitude)));
-	return _mm256_mul_ps(_mm256_castsi256_ps(x), factor);
-}
-
-/* Whether 32 FP8 codes hold a NaN or an infinity: magnitudes from @special on. */
-NIB_INLINE int kv_special(const int8_t special, const uint8_t *data)
-{
-	__m256i x = _mm256_and_si256(_mm256_loadu_si256((const __m256i *)data),
-				     _mm256_set1_epi8(0x7f));
-
-	return _mm256_movemask_epi8(_mm256_cmpgt_epi8(x, _mm256_set1_epi8((char)(special - 1))));
+	x = _mm256_and_si256(_mm256_slli_epi32(x, (int)(23 - mbits)), fp8_mask(mbits));
+	return _mm256_mul_ps(_mm256_castsi256_ps(x), _mm256_set1_ps(fp8_factor(mbits)));
 }
 
 /* Twice the values of 32 E2M1 codes. */
 NIB_INLINE __m256i kv_fp4(const uint8_t *data)
 {
-	const __m256i table = _mm256_broadcastsi128_si256(_mm_setr_epi8(
-		0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12));
+	const __m256i table = _mm256_broadcastsi128_si256(e2m1_twice());
 	const __m128i nibble = _mm_set1_epi8(15);
 	__m128i x = _mm_loadu_si128((const __m128i *)data);
 	__m128i even = _mm_and_si128(x, nibble), odd = _mm_and_si128(_mm_srli_epi16(x, 4), nibble);
@@ -86,14 +81,13 @@ NIB_INLINE int kv_row(const uint32_t fmt, const struct kv_table *t, const uint8_
 		      const uint8_t *code, float row_scale, uint32_t n, float *dst)
 {
 	const uint32_t bits = nib_format_bits(fmt), block = nib_format_block(fmt);
-	const uint32_t e5m2 = fmt == NIB_FMT_E5M2 || fmt == NIB_FMT_MXFP8_E5M2;
-	const __m256 factor = _mm256_set1_ps(e5m2 ? 0x1p112f : 0x1p120f);
+	const uint32_t mbits = fmt == NIB_FMT_E5M2 || fmt == NIB_FMT_MXFP8_E5M2 ? 2 : 3;
 	uint32_t i, v;
 
 	for (i = 0; i < n; i += 32, dst += 32, data += 4 * bits) {
 		__m256i four;
 
-		if (bits == 8 && kv_special(e5m2 ? 0x7c : 0x7f, data))
+		if (bits == 8 && _mm256_movemask_epi8(fp8_specials(mbits, data)))
 			return 0;
 		if (bits == 4)
 			four = kv_fp4(data);
@@ -108,7 +102,7 @@ NIB_INLINE int kv_row(const uint32_t fmt, const struct kv_table *t, const uint8_
 					_mm256_cvtepu16_epi32(_mm_loadu_si128(
 						(const __m128i *)(data + v * 16))), 16));
 			else if (bits == 8)
-				x = kv_fp8(e5m2 ? 2 : 3, data + v * 8, factor);
+				x = kv_fp8(mbits, data + v * 8);
 			else
 				x = kv_signed_bytes(four, v);
 			if (block)
@@ -146,32 +140,7 @@ static void kv_decode(const struct kv_table *t, uint32_t fmt, const uint8_t *con
 		      uint32_t count, uint32_t width, uint32_t from, uint32_t n, float *dst,
 		      uint32_t pitch)
 {
-	switch (fmt) {
-	case NIB_FMT_F32:
-		kv_rows(NIB_FMT_F32, t, rows, count, width, from, n, dst, pitch);
-		break;
-	case NIB_FMT_BF16:
-		kv_rows(NIB_FMT_BF16, t, rows, count, width, from, n, dst, pitch);
-		break;
-	case NIB_FMT_E4M3:
-		kv_rows(NIB_FMT_E4M3, t, rows, count, width, from, n, dst, pitch);
-		break;
-	case NIB_FMT_E5M2:
-		kv_rows(NIB_FMT_E5M2, t, rows, count, width, from, n, dst, pitch);
-		break;
-	case NIB_FMT_MXFP8:
-		kv_rows(NIB_FMT_MXFP8, t, rows, count, width, from, n, dst, pitch);
-		break;
-	case NIB_FMT_MXFP8_E5M2:
-		kv_rows(NIB_FMT_MXFP8_E5M2, t, rows, count, width, from, n, dst, pitch);
-		break;
-	case NIB_FMT_MXFP4:
-		kv_rows(NIB_FMT_MXFP4, t, rows, count, width, from, n, dst, pitch);
-		break;
-	default:
-		kv_rows(NIB_FMT_NVFP4, t, rows, count, width, from, n, dst, pitch);
-		break;
-	}
+	KV_BY_FORMAT(fmt, kv_rows, t, rows, count, width, from, n, dst, pitch);
 }
 
 #endif

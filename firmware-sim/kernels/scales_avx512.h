@@ -6,9 +6,6 @@
 #include <immintrin.h>
 #include "isa.h"
 
-/* GEMM of two FP4 formats. */
-void nib_gemm_fp4_avx512(const struct nib_gemm_job *job);
-
 /* The code's bits are those of an FP32 2^-120 times as large, the subnormals among them too. */
 NIB_INLINE __m512 ue4m3_decode16(__m128i codes)
 {
