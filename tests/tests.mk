@@ -140,4 +140,4 @@ $(BUILD)/tests/kld: $(BUILD)/tests/model/kld.o
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs jansson) -lm
-unit-tests: $(BUILD)/tests/kld
+unit-tests guest-tests: $(BUILD)/tests/kld

@@ -202,6 +202,30 @@ static void check_full_ring(void)
 	drmSyncobjDestroy(g.fd, done);
 }
 
+/* What has nothing to wait for still comes after what was submitted to the queue before it. */
+static void check_no_overtaking(void)
+{
+	uint32_t go = syncobj(g.fd), done = syncobj(g.fd);
+	struct nib_sync_op signal_go = { NIB_SYNC_SIGNAL, go, 0 }, wait_go = { NIB_SYNC_WAIT, go, 0 };
+	struct nib_sync_op signal = { NIB_SYNC_SIGNAL, done, 0 };
+	struct nib_job release = job(queue2, gate(), &signal_go, 1);
+	struct nib_job held = job(g.queue, copy(70, 71), &wait_go, 1);
+	struct nib_job ready = job(g.queue, set(70, 9), &signal, 1);
+
+	reset();
+	mem[70] = 4;
+	OK(submit_jobs(g.fd, &release, 1));
+	OK(submit_jobs(g.fd, &held, 1));
+	OK(submit_jobs(g.fd, &ready, 1));
+	EXPECT(syncobj_wait(g.fd, done, 50), -ETIME);
+	gate_open();
+	OK(syncobj_wait(g.fd, done, 20000));
+	EQUAL(mem[71], 4);
+	EQUAL(mem[70], 9);
+	drmSyncobjDestroy(g.fd, go);
+	drmSyncobjDestroy(g.fd, done);
+}
+
 /* Binds wait for jobs and jobs for binds; binds of a VM keep their order even if one must wait. */
 static void check_async_bind(void)
 {
@@ -267,6 +291,7 @@ int main(void)
 	check_wait_before_signal();
 	check_all_or_nothing();
 	check_full_ring();
+	check_no_overtaking();
 	check_async_bind();
 	return 0;
 }
