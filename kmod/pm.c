@@ -146,6 +146,7 @@ int nib_pm_stop_firmware(struct nib_device *ndev, unsigned int ms)
 /* The last thing before a device sleeps: nobody must expect anything of it. */
 void nib_pm_quiet(struct nib_device *ndev)
 {
+	nib_sensors_keep(ndev);
 	/* Tasks that access HBM fault from here on. */
 	unmap_mapping_range(ndev->drm.anon_inode->i_mapping, 0, 0, 1);
 	nib_irq_synchronize(ndev);

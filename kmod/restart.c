@@ -35,6 +35,7 @@ void nib_restart_warn(struct nib_device *ndev)
 {
 	struct nib_queue *queue;
 
+	nib_sensors_keep(ndev);
 	mutex_lock(&ndev->queues_lock);
 	list_for_each_entry(queue, &ndev->queues, link)
 		nib_queue_warn(queue);

@@ -77,6 +77,15 @@ int nib_sensors_read(struct nib_device *ndev, struct nib_sample *sample)
 	return 0;
 }
 
+/* Before a device that is awake sleeps or is reset: what it has counted until now is not lost. */
+void nib_sensors_keep(struct nib_device *ndev)
+{
+	mutex_lock(&ndev->sensors.lock);
+	if (!nib_device_lost(ndev))
+		nib_sensors_sample_locked(ndev);
+	mutex_unlock(&ndev->sensors.lock);
+}
+
 /* --- Thresholds --- */
 
 /* Falls below only with some distance, so that a value at the limit is not an endless story. */

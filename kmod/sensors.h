@@ -68,6 +68,7 @@ struct nib_sensors {
 int nib_sensors_init(struct nib_device *ndev);
 void nib_sensors_stop(struct nib_device *ndev);
 int nib_sensors_read(struct nib_device *ndev, struct nib_sample *sample);
+void nib_sensors_keep(struct nib_device *ndev);
 void nib_threshold_get(struct nib_device *ndev, enum nib_sensor sensor,
 		       struct nib_threshold *threshold);
 int nib_threshold_set(struct nib_device *ndev, enum nib_sensor sensor, u32 limit);

@@ -482,8 +482,9 @@ static void sweep_probe(const char *bdf, unsigned int first)
 }
 
 /*
- * All caches but one: when the kernel's buddy allocator gets no memory for a split, it frees a
- * block that is still in its tree (seen up to 7.2: alloc_from_freetree(), err_undo).
+ * All caches but two: when the kernel's buddy allocator gets no memory for a split, it frees a block
+ * that is still in its tree (seen up to 7.2: alloc_from_freetree(), err_undo); and an interrupt whose
+ * files in /proc could not be made is later warned about (seen in 7.3: unregister_irq_proc()).
  */
 static bool choose_caches(void)
 {
@@ -492,9 +493,12 @@ static bool choose_caches(void)
 
 	if (glob("/sys/kernel/slab/*/failslab", 0, NULL, &found))
 		return false;
-	for (i = 0; i < found.gl_pathc; i++)
-		write_file(found.gl_pathv[i],
-			   strstr(found.gl_pathv[i], "gpu_buddy_block") ? "0" : "1");
+	for (i = 0; i < found.gl_pathc; i++) {
+		bool spared = strstr(found.gl_pathv[i], "gpu_buddy_block") ||
+			      strstr(found.gl_pathv[i], "proc_dir_entry");
+
+		write_file(found.gl_pathv[i], spared ? "0" : "1");
+	}
 	globfree(&found);
 	return !write_file(DEBUG "failslab/cache-filter", "Y");
 }
