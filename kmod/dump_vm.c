@@ -201,12 +201,13 @@ static void nib_dump_contents(struct nib_dump *dump, struct nib_vm *vm, bool sma
 			      size_t map, u32 count)
 {
 	struct nib_dump_mapping mapping;
+	bool is_small;
 	u32 contents;
 
 	for (; count; count--, map += sizeof(mapping)) {
 		nib_dump_peek(dump, map, &mapping, sizeof(mapping));
-		if (!(mapping.flags & NIB_DUMP_MAPPING_DUMPABLE) ||
-		    (mapping.bytes <= NIB_DUMP_SMALL) != small)
+		is_small = mapping.bytes <= NIB_DUMP_SMALL;
+		if (!(mapping.flags & NIB_DUMP_MAPPING_DUMPABLE) || is_small != small)
 			continue;
 		contents = nib_dump_range(dump, vm, &mapping, device);
 		nib_dump_patch(dump, map + offsetof(struct nib_dump_mapping, contents), &contents,

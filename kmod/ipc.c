@@ -488,8 +488,8 @@ void nib_ipc_reset(struct nib_device *ndev)
  * @ndev: device.
  * @ns: out: how long it took.
  *
- * The lock is the turn of who measures, and is what he is here for: nobody else wants it. Returns 0,
- * or -ENODEV, -EIO, -ERESTARTSYS.
+ * The lock is the turn of who measures, and is what he is here for: nobody else wants it. Returns
+ * 0, or -ENODEV, -EIO, -ERESTARTSYS.
  */
 int nib_ipc_ping(struct nib_device *ndev, u64 *ns)
 {

@@ -196,8 +196,8 @@ struct drm_gem_object *nib_prime_import(struct drm_device *drm, struct dma_buf *
 		return ERR_PTR(-EINVAL);
 	}
 	/*
-	 * Unbinding waits for us, and then finds it among the imports. That may mean to wait for the
-	 * exporter, who may have to move it first, but never for our own device.
+	 * Unbinding waits for us, and then finds it among the imports. That may mean to wait for
+	 * the exporter, who may have to move it first, but never for our own device.
 	 */
 	if (!drm_dev_enter(drm, &cookie))
 		return ERR_PTR(-ENODEV);
