@@ -508,4 +508,33 @@ static UNUSED void guest_needs_small_hbm(int fd)
 		SKIP("HBM of %llu GiB would take too long to fill", info.hbm_bytes >> 30);
 }
 
+/* Whether a file of the PCI device in sysfs says @want. */
+static UNUSED bool guest_power_is(const char *address, const char *name, const char *want)
+{
+	char path[128], text[64] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", address, name);
+	f = fopen(path, "r");
+	CHECK(f);
+	CHECK(fgets(text, sizeof(text), f));
+	fclose(f);
+	text[strcspn(text, "\n")] = 0;
+	return !strcmp(text, want);
+}
+
+static UNUSED void guest_wait_asleep(const char *address)
+{
+	int tries;
+
+	for (tries = 0; tries < 1000; tries++) {
+		if (guest_power_is(address, "power/runtime_status", "suspended")) {
+			CHECK(guest_power_is(address, "power_state", "D3hot"));
+			return;
+		}
+		usleep(50000);
+	}
+	FAIL("the device does not fall asleep");
+}
+
 #endif

@@ -27,30 +27,12 @@ static int power_write(const char *name, const char *text)
 
 static bool power_is(const char *name, const char *want)
 {
-	char path[128], text[64] = "";
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", address, name);
-	f = fopen(path, "r");
-	CHECK(f);
-	CHECK(fgets(text, sizeof(text), f));
-	fclose(f);
-	text[strcspn(text, "\n")] = 0;
-	return !strcmp(text, want);
+	return guest_power_is(address, name, want);
 }
 
 static void wait_asleep(void)
 {
-	int tries;
-
-	for (tries = 0; tries < 1000; tries++) {
-		if (power_is("power/runtime_status", "suspended")) {
-			CHECK(power_is("power_state", "D3hot"));
-			return;
-		}
-		usleep(50000);
-	}
-	FAIL("the device does not fall asleep");
+	guest_wait_asleep(address);
 }
 
 static uint32_t pattern(uint32_t i, uint32_t round)
