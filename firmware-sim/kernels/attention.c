@@ -73,8 +73,11 @@ static uint32_t most(uint32_t a, uint32_t b)
 	return a > b ? a : b;
 }
 
-/* Fetches rows from..to of K or V, as far as the pass reads them. */
-static void prefetch_rows(const struct pass *p, const uint8_t *const *rows, uint32_t fmt,
+/*
+ * Fetches rows from..to of K or V, as far as the pass reads them. A function without effects that is
+ * not inlined gets lost.
+ */
+NIB_INLINE void prefetch_rows(const struct pass *p, const uint8_t *const *rows, uint32_t fmt,
 			  uint32_t from, uint32_t end)
 {
 	uint32_t width = p->job->n_kv_heads * p->job->head_dim, j;
@@ -188,21 +191,15 @@ NIB_INLINE void dots_fold(const uint32_t padded, const float *q, const float *ro
 /* Scores of two queries at four positions. */
 NIB_INLINE void dots_pair(const uint32_t padded, const float *q, const float *row, float *scores)
 {
-	__m256 fold[4][2], x[4], a, b;
+	__m256 fold[4][2], x[4];
 	uint32_t j;
 
 	dots_fold(padded, q, row, fold);
 	dots_fold(padded, q, row + 2 * padded, fold + 2);
-	/* Lanes l and l + 4: a half of each vector for each query. */
 	_Pragma("GCC unroll 4")
 	for (j = 0; j < 4; j++)
-		x[j] = _mm256_add_ps(_mm256_permute2f128_ps(fold[j][0], fold[j][1], 0x20),
-				     _mm256_permute2f128_ps(fold[j][0], fold[j][1], 0x31));
-	a = _mm256_add_ps(_mm256_shuffle_ps(x[0], x[1], 0x44), _mm256_shuffle_ps(x[0], x[1], 0xee));
-	b = _mm256_add_ps(_mm256_shuffle_ps(x[2], x[3], 0x44), _mm256_shuffle_ps(x[2], x[3], 0xee));
-	a = _mm256_add_ps(_mm256_shuffle_ps(a, b, 0x88), _mm256_shuffle_ps(a, b, 0xdd));
-	_mm_storeu_ps(scores, _mm256_castps256_ps128(a));
-	_mm_storeu_ps(scores + PITCH, _mm256_extractf128_ps(a, 1));
+		x[j] = v8_fold_halves(fold[j][0], fold[j][1]);
+	v8_sum8(scores, PITCH, x);
 }
 #endif
 
@@ -465,217 +462,7 @@ static void chunk_end(const struct pass *p, struct query *query, float max, floa
 	}
 }
 
-#ifdef __AVX512F__
-/*
- * One row with a multiple of four heads to a K/V head, as in decoding: keys and values go from the
- * page through registers, and all K/V heads of a few positions before the next positions, in the
- * order in which they lie in memory. By way of p->rows they would be stored and loaded once more.
- */
-#define FETCH_ROWS	16u	/* fetched ahead */
-#define VALUE_ROWS	16u	/* between loading and storing sums of values */
-
-/*
- * Fetches what is FETCH_ROWS behind positions @j .. @j + STEP of the chunk's keys, or its values:
- * those, or else the values of the chunk, or the keys of the next one. K/V head @t's part of it.
- */
-NIB_INLINE void fetch_rows(const struct pass *p, const int values, uint32_t j, uint32_t from,
-			   uint32_t to, uint32_t t)
-{
-	const struct nib_attention_job *job = p->job;
-	const uint8_t *const *rows = values ? job->v_rows : job->k_rows;
-	uint32_t fmt = values ? job->v_fmt : job->k_fmt, bytes, n, line;
-
-	j += FETCH_ROWS;
-	if (j + STEP - 1 > to && !values) {
-		rows = job->v_rows;
-		fmt = job->v_fmt;
-		j = from + (j > to ? j - to - 1 : 0);
-	} else if (j > to && values) {
-		rows = job->k_rows;
-		fmt = job->k_fmt;
-		to = p->last;
-	}
-	if (j + STEP - 1 > to)
-		return;
-	bytes = job->head_dim * nib_format_bits(fmt) / 8;
-	for (n = 0; n < STEP; n++) {
-		const uint8_t *row = rows[j + n - job->first];
-
-		for (line = 0; line < bytes; line += 64)
-			__builtin_prefetch(row + (p->kv + t) * bytes + line, 0, 3);
-		if (t == 0)
-			__builtin_prefetch(row + job->n_kv_heads * bytes, 0, 3);
-	}
-}
-
-/* Scores of four queries at @q at STEP positions, whose slices are @k. */
-NIB_INLINE void dots_four(const uint32_t fmt, const struct pass *p, const struct kv_slice *k,
-			  const float *q, float *scores)
-{
-	uint32_t dim = p->job->head_dim, i, h, v, n;
-	v16 s[TILE][STEP];
-
-	_Pragma("GCC unroll 4")
-	for (h = 0; h < TILE; h++)
-		_Pragma("GCC unroll 4")
-		for (n = 0; n < STEP; n++)
-			s[h][n] = v16_set1(0.0f);
-	for (i = 0; i < dim; i += 64) {
-		struct kv_raw raw[STEP];
-
-		_Pragma("GCC unroll 4")
-		for (n = 0; n < STEP; n++)
-			if (kv_is_raw(fmt))
-				raw[n] = kv_raw_get(fmt, &p->k_table, &k[n], i);
-		_Pragma("GCC unroll 4")
-		for (v = 0; v < 4; v++) {
-			v16 x[STEP];
-
-			_Pragma("GCC unroll 4")
-			for (n = 0; n < STEP; n++)
-				x[n] = kv_vector(fmt, &raw[n], &k[n], i, v);
-			_Pragma("GCC unroll 4")
-			for (h = 0; h < TILE; h++) {
-				v16 y = v16_load(q + h * dim + i + v * 16);
-
-				_Pragma("GCC unroll 4")
-				for (n = 0; n < STEP; n++)
-					s[h][n] = v16_fma(y, x[n], s[h][n]);
-			}
-		}
-	}
-	v16_sum16(scores, PITCH, s);
-}
-
-NIB_INLINE void dots_direct(const uint32_t fmt, const struct pass *p, uint32_t base, uint32_t from,
-			    uint32_t to)
-{
-	const struct nib_attention_job *job = p->job;
-	const uint32_t block = nib_format_block(fmt) ? nib_format_block(fmt) : NIB_MAX_DIM;
-	uint32_t dim = job->head_dim, width = job->n_kv_heads * dim, j, n, t, i;
-	const uint8_t *const *rows = job->k_rows - job->first;
-	float scale[STEP][KV_SCALES] __attribute__((aligned(64)));
-
-	for (j = from / STEP * STEP; j <= to; j += STEP) {
-		const uint8_t *row[STEP];
-		struct kv_slice k[STEP];
-
-		for (n = 0; n < STEP; n++) {
-			row[n] = rows[most(from, least(to, j + n))];
-			kv_scales(fmt, row[n], width, 0, width, scale[n]);
-		}
-		for (t = 0; t < p->n_kv; t++) {
-			fetch_rows(p, 0, j, from, to, t);
-			_Pragma("GCC unroll 4")
-			for (n = 0; n < STEP; n++)
-				k[n] = kv_slice(fmt, row[n], width, (p->kv + t) * dim,
-						scale[n] + (p->kv + t) * dim / block);
-			for (i = t * p->each; i < (t + 1) * p->each; i += TILE)
-				dots_four(fmt, p, k, p->q + i * dim, p->p + i * PITCH + (j - base));
-		}
-	}
-}
-
-/* o[query] += p[query][j] * v[j] for positions @from .. @from + @n, whose slices are @v. */
-NIB_INLINE void values_four(const uint32_t fmt, const struct pass *p, const struct kv_slice *v,
-			    uint32_t n, const float *weights, float *o)
-{
-	uint32_t dim = p->job->head_dim, i, j, h, g;
-	v16 s[TILE][4], x[4];
-
-	for (i = 0; i < dim; i += 64) {
-		_Pragma("GCC unroll 4")
-		for (h = 0; h < TILE; h++)
-			_Pragma("GCC unroll 4")
-			for (g = 0; g < 4; g++)
-				s[h][g] = v16_load(o + h * dim + i + g * 16);
-		for (j = 0; j < n; j++) {
-			kv_64(fmt, &p->v_table, &v[j], i, x);
-			_Pragma("GCC unroll 4")
-			for (h = 0; h < TILE; h++) {
-				v16 w = v16_set1(weights[h * PITCH + j]);
-
-				_Pragma("GCC unroll 4")
-				for (g = 0; g < 4; g++)
-					s[h][g] = v16_fma(w, x[g], s[h][g]);
-			}
-		}
-		_Pragma("GCC unroll 4")
-		for (h = 0; h < TILE; h++)
-			_Pragma("GCC unroll 4")
-			for (g = 0; g < 4; g++)
-				v16_store(o + h * dim + i + g * 16, s[h][g]);
-	}
-}
-
-NIB_INLINE void values_direct(const uint32_t fmt, const struct pass *p, uint32_t base,
-			      uint32_t from, uint32_t to)
-{
-	const struct nib_attention_job *job = p->job;
-	const uint32_t block = nib_format_block(fmt) ? nib_format_block(fmt) : NIB_MAX_DIM;
-	uint32_t dim = job->head_dim, width = job->n_kv_heads * dim, j, n, some, t, i;
-	const uint8_t *const *rows = job->v_rows - job->first;
-	float scale[VALUE_ROWS][KV_SCALES] __attribute__((aligned(64)));
-	struct kv_slice v[VALUE_ROWS];
-
-	for (j = from; j <= to; j += some) {
-		some = least(VALUE_ROWS, to - j + 1);
-		for (n = 0; n < some; n++)
-			kv_scales(fmt, rows[j + n], width, 0, width, scale[n]);
-		for (t = 0; t < p->n_kv; t++) {
-			for (n = 0; n < VALUE_ROWS; n += STEP)
-				fetch_rows(p, 1, j + n, from, to, t);
-			for (n = 0; n < some; n++)
-				v[n] = kv_slice(fmt, rows[j + n], width, (p->kv + t) * dim,
-						scale[n] + (p->kv + t) * dim / block);
-			for (i = t * p->each; i < (t + 1) * p->each; i += TILE)
-				values_four(fmt, p, v, some, p->p + i * PITCH + (j - base),
-					    p->o + i * dim);
-		}
-	}
-}
-
-/* Whether a row goes this way. */
-static int suits_direct(const struct pass *p, uint32_t rows)
-{
-	const struct nib_attention_job *job = p->job;
-	uint32_t dim = job->head_dim, width = job->n_kv_heads * dim;
-
-	return rows == 1 && p->each % TILE == 0 && kv_suits(job->k_fmt, 0, dim) &&
-	       kv_suits(job->v_fmt, 0, dim) && kv_scales_fit(job->k_fmt, width) &&
-	       kv_scales_fit(job->v_fmt, width);
-}
-
-/* The chunk at @base for all queries of the pass. */
-static void chunk_direct(struct pass *p, uint32_t base)
-{
-	const struct nib_attention_job *job = p->job;
-	uint32_t from = most(p->first, base), to = least(p->last, base + CHUNK - 1), i;
-	uint32_t queries = p->n_kv * p->each;
-	float max[QUERIES], sum[QUERIES];
-
-	KV_BY_FORMAT(job->k_fmt, dots_direct, p, base, from, to);
-	for (i = 0; i < queries; i++)
-		sum[i] = chunk_weights(job, p->p + i * PITCH, base, from, to, &max[i]);
-	memset(p->o, 0, queries * p->padded * sizeof(float));
-	KV_BY_FORMAT(job->v_fmt, values_direct, p, base, from, to);
-	for (i = 0; i < queries; i++) {
-		p->query[i].from = from;
-		chunk_end(p, &p->query[i], max[i], sum[i], p->o + i * p->padded);
-	}
-}
-#else
-static int suits_direct(const struct pass *p, uint32_t rows)
-{
-	(void)p, (void)rows;
-	return 0;
-}
-
-static void chunk_direct(struct pass *p, uint32_t base)
-{
-	(void)p, (void)base;
-}
-#endif
+#include "attention_direct.h"
 
 /* All queries of the pass over the chunk at @base; those of all K/V heads see the same positions. */
 static void chunk(struct pass *p, uint32_t base)

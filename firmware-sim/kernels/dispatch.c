@@ -11,7 +11,8 @@ extern const struct nib_kernels nib_kernels_avx2, nib_kernels_avx512;
 
 static int has_avx2(void)
 {
-	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+	       __builtin_cpu_supports("f16c");
 }
 
 static int has_avx512(void)

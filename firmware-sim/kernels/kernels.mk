@@ -17,7 +17,7 @@ $(KERNELS_OBJS): CFLAGS_EXTRA += $(KERNELS_CFLAGS)
 
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
 
-KERNELS_AVX2 := -DNIB_ISA=avx2 -mavx2 -mfma
+KERNELS_AVX2 := -DNIB_ISA=avx2 -mavx2 -mfma -mf16c
 KERNELS_AVX512 := -DNIB_ISA=avx512 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vbmi \
 	-mavx512vnni -mavx512bf16 -mprefer-vector-width=512
 KERNELS_EACH := codec vec sample depthwise scan attention vector

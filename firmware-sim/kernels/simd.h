@@ -153,6 +153,28 @@ NIB_INLINE __m256 v16_fold(v16 x)
 {
 	return _mm256_add_ps(x.lo, x.hi);
 }
+
+/* Lanes l and l + 4 of @a, then those of @b. */
+NIB_INLINE __m256 v8_fold_halves(__m256 a, __m256 b)
+{
+	return _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
+}
+
+/*
+ * The rest of the lane sums, in the order of v16_sum4(), of v8_fold_halves() of four pairs: those of
+ * all a to @dst, of all b @pitch behind.
+ */
+NIB_INLINE void v8_sum8(float *dst, uint32_t pitch, const __m256 *x)
+{
+	__m256 a = _mm256_add_ps(_mm256_shuffle_ps(x[0], x[1], 0x44),
+				 _mm256_shuffle_ps(x[0], x[1], 0xee));
+	__m256 b = _mm256_add_ps(_mm256_shuffle_ps(x[2], x[3], 0x44),
+				 _mm256_shuffle_ps(x[2], x[3], 0xee));
+
+	a = _mm256_add_ps(_mm256_shuffle_ps(a, b, 0x88), _mm256_shuffle_ps(a, b, 0xdd));
+	_mm_storeu_ps(dst, _mm256_castps256_ps128(a));
+	_mm_storeu_ps(dst + pitch, _mm256_extractf128_ps(a, 1));
+}
 #endif
 
 /* Lane sums of four vectors: lanes add pairwise, l with l + 8, then + 4, + 2, + 1. */

@@ -239,6 +239,35 @@ START_TEST(attention_formats)
 }
 END_TEST
 
+/* All codes of elements and of scales as values: a single position's are the result. */
+START_TEST(attention_codes)
+{
+	uint32_t fmt = kv_formats[_i], width = 512, p, i, t, share;
+	size_t data = nib_row_data_bytes(fmt, width), scales = nib_row_scale_bytes(fmt, width);
+	const float one = 1.0f;
+	struct attention_case c;
+
+	for (p = 0; p < 64; p++) {
+		share = p % 2 ? 4 : 3;
+		attention_make(&c, NIB_FMT_F32, fmt, 0, 0, width / 64, share, 64, 0);
+		for (i = 0; i < data; i++)
+			c.v[i] = (uint8_t)(i + i / 256 + p * 5);
+		for (i = 0; i < scales; i++)
+			c.v[data + i] = (uint8_t)(p / 2 * 16 + i);
+		if (fmt == NIB_FMT_NVFP4)
+			memcpy(c.v + data + scales, &one, sizeof(one));
+		nib_kernels_scalar.attention(&c.job, c.scratch);
+		c.job.out = c.got;
+		for (t = 0; fixture_table(t); t++) {
+			memset(c.got, 0x5a, width * share * 4ul);
+			fixture_table(t)->attention(&c.job, c.scratch);
+			fixture_same(c.got, c.want, width * share, fixture_table(t)->name);
+		}
+		attention_free(&c);
+	}
+}
+END_TEST
+
 /* Rows that go together, and K/V heads that go alone: the bits of row by row. */
 START_TEST(attention_rows)
 {
@@ -307,6 +336,7 @@ int main(void)
 	tcase_set_timeout(tests, 120);
 	tcase_add_test(tests, attention_positions);
 	tcase_add_loop_test(tests, attention_formats, 0, KV_FORMATS);
+	tcase_add_loop_test(tests, attention_codes, 0, KV_FORMATS);
 	tcase_add_loop_test(tests, attention_rows, 0, KV_FORMATS * 8);
 	suite_add_tcase(suite, tests);
 	return fixture_run(suite);
