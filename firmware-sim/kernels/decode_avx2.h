@@ -33,6 +33,15 @@ NIB_INLINE __m256 e8m0_decode8(const uint8_t *code, float unit)
 	return _mm256_mul_ps(_mm256_castsi256_ps(x), _mm256_set1_ps(unit));
 }
 
+/* Values of eight E8M0 codes divided by 2^@down, which are normal numbers all. */
+NIB_INLINE __m256 e8m0_ordinary8(const uint8_t *code, const uint32_t down)
+{
+	__m256i x = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)code));
+
+	x = _mm256_sub_epi32(x, _mm256_set1_epi32((int)down));
+	return _mm256_castsi256_ps(_mm256_slli_epi32(x, 23));
+}
+
 /* Twice the values of E2M1, to look up by code. */
 NIB_INLINE __m128i e2m1_twice(void)
 {

@@ -96,15 +96,15 @@ static void gemm_pack(const struct gemm_piece *p, uint32_t i, void *a, float *a_
 static void gemm_multiply(const struct gemm_piece *p);
 
 /*
- * While tile @i of the piece is at work: fetches outputs of some of its rows, which lie far apart,
- * and what is added to them.
+ * While tile @i of the piece is at work: fetches outputs of a row, or of more where rows are more than
+ * tiles, and what is added to them. Rows lie far apart.
  */
 NIB_INLINE void gemm_fetch(const struct gemm_piece *p, uint32_t i)
 {
 	const struct nib_gemm_job *job = p->job;
-	uint32_t size = nib_format_bits(job->out_fmt) / 8, line, r = p->rows * i / p->tiles;
+	uint32_t size = nib_format_bits(job->out_fmt) / 8, line, r;
 
-	for (; p->ends && r < p->rows * (i + 1) / p->tiles; r++) {
+	for (r = i; p->ends && r < p->rows; r += p->tiles) {
 		const uint8_t *out = job->out + (p->row + r) * job->out_pitch + p->column * size;
 
 		for (line = 0; line < NIB_PANEL_N * size; line += 64)

@@ -328,28 +328,51 @@ NIB_INLINE void tile_decode(const struct gemm_piece *p, const int fp4, struct ti
 	}
 }
 
-/* Scales of block @b of a tile, times @unit. */
-NIB_INLINE void tile_scales(const struct gemm_piece *p, const uint8_t *w, uint32_t b, float unit,
-			    float *restrict scale)
+/* Scales of block @b of a tile; for PRODUCT times the unit, which @fp4 says. */
+NIB_INLINE void tile_scales(const struct gemm_piece *p, const uint8_t *w, uint32_t b, const int fp4,
+			    enum scaling scaling, float *restrict scale)
 {
 	const uint8_t *code = w + b * p->block / nib_format_block(p->w_fmt) * NIB_PANEL_N;
+	const float unit = scaling == PLAIN ? 1.0f : sum_unit(fp4);
 	uint32_t n;
 
-	for (n = 0; n < NIB_PANEL_N; n += 8)
-		_mm256_storeu_ps(scale + n, p->w_fmt == NIB_FMT_NVFP4 ?
-				 ue4m3_decode8(code + n, unit) : e8m0_decode8(code + n, unit));
+	if (p->w_fmt == NIB_FMT_NVFP4)
+		for (n = 0; n < NIB_PANEL_N; n += 8)
+			_mm256_storeu_ps(scale + n, ue4m3_decode8(code + n, unit));
+	else if (scaling == PLAIN)
+		for (n = 0; n < NIB_PANEL_N; n += 8)
+			_mm256_storeu_ps(scale + n, e8m0_decode8(code + n, 1.0f));
+	else
+		for (n = 0; n < NIB_PANEL_N; n += 8)
+			_mm256_storeu_ps(scale + n, e8m0_ordinary8(code + n, fp4 ? 2 : 7));
 }
 
 /* Whether scales of a tile, of outputs that are wanted or not, leave the range. */
 NIB_INLINE int tile_special(const struct gemm_piece *p, const uint8_t *w)
 {
-	uint32_t n, out = 0;
+	const __m256i least = _mm256_set1_epi8(127 - RANGE), range = _mm256_set1_epi8(2 * RANGE);
+	__m256i above = _mm256_setzero_si256();
+	uint32_t n;
 
 	if (p->w_fmt == NIB_FMT_NVFP4)
 		return 0;
-	for (n = 0; n < NIB_PANEL_N; n++)
-		out |= (uint8_t)(w[n] - (127 - RANGE)) > 2 * RANGE;
-	return out != 0;
+	for (n = 0; n < NIB_PANEL_N; n += 32) {
+		__m256i x = _mm256_loadu_si256((const __m256i *)(w + n));
+
+		x = _mm256_subs_epu8(_mm256_sub_epi8(x, least), range);
+		above = _mm256_or_si256(above, x);
+	}
+	return !_mm256_testz_si256(above, above);
+}
+
+/* Fetches the tile that is AHEAD of @w, of @bytes. */
+NIB_INLINE void tile_fetch(const uint8_t *w, uint32_t bytes)
+{
+	uint32_t n;
+
+	_Pragma("GCC unroll 4")
+	for (n = 0; n < bytes; n += 64)
+		_mm_prefetch((const char *)w + AHEAD + n, _MM_HINT_T0);
 }
 
 /* acc = fma(x, scale of A * scale of W, acc), for eight outputs. */
@@ -627,7 +650,7 @@ static void rows_careful(const struct gemm_piece *p, const struct tile *tile, ui
 	float scale[NIB_PANEL_N];
 	uint32_t r, flags;
 
-	tile_scales(p, tile->w, b, 1.0f, scale);
+	tile_scales(p, tile->w, b, 0, PLAIN, scale);
 	for (r = 0; r < p->rows; r++) {
 		float *sums = p->acc + r * NIB_PANEL_N;
 
@@ -687,8 +710,7 @@ static void piece_rows(const struct gemm_piece *p)
 	struct tile tile;
 
 	for (i = 0; i < p->tiles; i++, w += bytes) {
-		for (n = 0; n < bytes; n += 64)
-			_mm_prefetch((const char *)w + AHEAD + n, _MM_HINT_T0);
+		tile_fetch(w, bytes);
 		gemm_fetch(p, i);
 		tile.w = w;
 		if (fp4)
@@ -699,8 +721,7 @@ static void piece_rows(const struct gemm_piece *p)
 			any |= *special++;
 		scaling = any & OUT_OF_RANGE || tile_special(p, w) ? PLAIN : PRODUCT;
 		for (b = 0; b < gemm_blocks(p, i); b++) {
-			tile_scales(p, w, b, scaling == PLAIN ? 1.0f : sum_unit((int)fp4),
-				    tile.scale[b]);
+			tile_scales(p, w, b, (int)fp4, scaling, tile.scale[b]);
 			for (t = 0; t < p->a_terms; t++, a_scale += p->rows)
 				block_multiply(p, &tile, i, t, b, scaling, any, a_scale);
 		}
@@ -732,13 +753,12 @@ NIB_INLINE void piece_row(const struct gemm_piece *p, const uint32_t block)
 	const uint8_t *special = p->special, *w = p->w;
 	float scale[NIB_PANEL_N] __attribute__((aligned(32)));
 	const float *a_scale = p->a_scale;
-	uint32_t i, b, t, n;
+	uint32_t i, b, t;
 
 	for (i = 0; i < p->tiles; i++, w += bytes) {
-		for (n = 0; n < bytes; n += 64)
-			_mm_prefetch((const char *)w + AHEAD + n, _MM_HINT_T0);
+		tile_fetch(w, bytes);
 		for (b = 0; b < gemm_blocks(p, i); b++) {
-			tile_scales(p, w, b, 1.0f, scale);
+			tile_scales(p, w, b, 0, PLAIN, scale);
 			for (t = 0; t < p->a_terms; t++, a_scale++) {
 				if (is_fp4(p->a_fmt))
 					row_multiply(1, 0, block, a[t].vectors, tile_data(p, w), b,
