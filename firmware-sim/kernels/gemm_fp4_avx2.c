@@ -513,8 +513,8 @@ MULTIPLY(multiply_fp8_16, 16, 0)
  * around and back.
  */
 NIB_INLINE void row_multiply(const uint32_t planes, const int fine, const uint32_t block,
-			     const __m256i *a, const uint8_t *data, uint32_t b, float a_scale,
-			     const float *w_scale, float *acc)
+			     const enum scaling scaling, const __m256i *a, const uint8_t *data,
+			     uint32_t b, float a_scale, const float *w_scale, float *acc)
 {
 	const __m256i table = _mm256_broadcastsi128_si256(
 		_mm_add_epi8(e2m1_twice(), _mm_set1_epi8(LARGEST_W)));
@@ -534,6 +534,7 @@ NIB_INLINE void row_multiply(const uint32_t planes, const int fine, const uint32
 	data += b * (block / 8) * 64;
 	for (h = 0; h < HALVES; h += 2, data += VECTORS * 64) {
 		__m256i s[3][2], sum;
+		__m256 x;
 
 		_Pragma("GCC unroll 3")
 		for (j = 0; j < planes; j++)
@@ -573,8 +574,10 @@ NIB_INLINE void row_multiply(const uint32_t planes, const int fine, const uint32
 					sum = _mm256_add_epi32(_mm256_slli_epi32(sum, 3),
 							       _mm256_madd_epi16(s[2][i], one));
 			}
-			accumulate(_mm256_mul_ps(_mm256_cvtepi32_ps(sum), unit), by,
-				   w_scale + (h + i) * 8, acc + (h + i) * 8);
+			x = _mm256_cvtepi32_ps(sum);
+			if (scaling == PLAIN)
+				x = _mm256_mul_ps(x, unit);
+			accumulate(x, by, w_scale + (h + i) * 8, acc + (h + i) * 8);
 		}
 	}
 }
@@ -624,9 +627,9 @@ static __attribute__((noinline)) void multiply_careful(const struct gemm_piece *
 		words_to_bytes(&e, planes);
 		planes[2] = order_bytes(e.fine[0], e.fine[1]);
 		if (p->block == 16)
-			row_multiply(3, 1, 16, planes, data, b, a_scale, w_scale, acc);
+			row_multiply(3, 1, 16, PLAIN, planes, data, b, a_scale, w_scale, acc);
 		else
-			row_multiply(3, 1, 32, planes, data, b, a_scale, w_scale, acc);
+			row_multiply(3, 1, 32, PLAIN, planes, data, b, a_scale, w_scale, acc);
 		return;
 	}
 	if (p->a_fmt == NIB_FMT_MXFP8_E5M2)
@@ -730,46 +733,53 @@ static void piece_rows(const struct gemm_piece *p)
 	}
 }
 
-/* One term of one block of a single row of FP8. */
-NIB_INLINE void row_fp8(const struct gemm_piece *p, const uint32_t block, uint32_t i, uint32_t t,
-			uint32_t b, uint32_t flags, const uint8_t *w, const union packed *a,
-			float a_scale, const float *w_scale)
+/* One tile, @w, of a single row, of which one term after the other is at @a. */
+NIB_INLINE void tile_row(const struct gemm_piece *p, const uint32_t block, const int fp4,
+			 const enum scaling scaling, uint32_t i, const uint8_t *w,
+			 const uint8_t *special, const union packed *a, const float *a_scale)
 {
+	float scale[NIB_PANEL_N] __attribute__((aligned(32)));
 	uint8_t copy[NIB_TILE_K * 2];
+	uint32_t b, t, flags;
 
-	if (flags)
-		multiply_careful(p, w, gemm_a_padded(p, gemm_a_data(p, i, t, 0),
-						     gemm_a_valid(p, i), copy),
-				 b, flags, a_scale, w_scale, p->acc);
-	else
-		row_multiply(2, 0, block, a->vectors, tile_data(p, w), b, a_scale, w_scale, p->acc);
+	for (b = 0; b < gemm_blocks(p, i); b++) {
+		tile_scales(p, w, b, fp4, scaling, scale);
+		for (t = 0; t < p->a_terms; t++, a_scale++) {
+			flags = fp4 ? 0 : special[t] >> b & BLOCK_FLAGS;
+			if (!flags) {
+				row_multiply(fp4 ? 1 : 2, 0, block, scaling, a[t].vectors,
+					     tile_data(p, w), b, *a_scale, scale, p->acc);
+				continue;
+			}
+			tile_scales(p, w, b, fp4, PLAIN, scale);
+			multiply_careful(p, w, gemm_a_padded(p, gemm_a_data(p, i, t, 0),
+							     gemm_a_valid(p, i), copy),
+					 b, flags, *a_scale, scale, p->acc);
+			tile_scales(p, w, b, fp4, scaling, scale);
+		}
+	}
 }
 
-/* A single row, @block being constant: bound by memory if all goes well. */
-NIB_INLINE void piece_row(const struct gemm_piece *p, const uint32_t block)
+/* A single row, @block and @fp4 being constant: bound by memory if all goes well. */
+NIB_INLINE void piece_row(const struct gemm_piece *p, const uint32_t block, const int fp4)
 {
 	const union packed *a = (const union packed *)(const void *)p->a;
 	const uint32_t bytes = nib_tile_bytes(p->w_fmt);
 	const uint8_t *special = p->special, *w = p->w;
-	float scale[NIB_PANEL_N] __attribute__((aligned(32)));
 	const float *a_scale = p->a_scale;
-	uint32_t i, b, t;
+	uint32_t i, t, any;
 
 	for (i = 0; i < p->tiles; i++, w += bytes) {
 		tile_fetch(w, bytes);
-		for (b = 0; b < gemm_blocks(p, i); b++) {
-			tile_scales(p, w, b, 0, PLAIN, scale);
-			for (t = 0; t < p->a_terms; t++, a_scale++) {
-				if (is_fp4(p->a_fmt))
-					row_multiply(1, 0, block, a[t].vectors, tile_data(p, w), b,
-						     *a_scale, scale, p->acc);
-				else
-					row_fp8(p, block, i, t, b, special[t] >> b & BLOCK_FLAGS, w,
-						&a[t], *a_scale, scale);
-			}
-		}
+		for (t = 0, any = 0; t < p->a_terms; t++)
+			any |= special[t];
+		if (any & OUT_OF_RANGE || tile_special(p, w))
+			tile_row(p, block, fp4, PLAIN, i, w, special, a, a_scale);
+		else
+			tile_row(p, block, fp4, PRODUCT, i, w, special, a, a_scale);
 		a += p->a_terms;
 		special += p->a_terms;
+		a_scale += NIB_TILE_K / block * p->a_terms;
 	}
 }
 
@@ -777,10 +787,14 @@ static void gemm_multiply(const struct gemm_piece *p)
 {
 	if (p->rows > 1)
 		piece_rows(p);
+	else if (is_fp4(p->a_fmt) && p->block == 16)
+		piece_row(p, 16, 1);
+	else if (is_fp4(p->a_fmt))
+		piece_row(p, 32, 1);
 	else if (p->block == 16)
-		piece_row(p, 16);
+		piece_row(p, 16, 0);
 	else
-		piece_row(p, 32);
+		piece_row(p, 32, 0);
 }
 
 void nib_gemm_fp4_avx2(const struct nib_gemm_job *job)
