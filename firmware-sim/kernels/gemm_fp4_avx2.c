@@ -132,12 +132,11 @@ NIB_INLINE __m256i order_words(__m256i first, __m256i second)
 }
 
 /*
- * 32 E4M3 codes to words: 64 times their values, rounded down, and the eighths of units that this
- * left. Returns the sum of their magnitudes and the bits that any of them has, by half.
+ * 32 E4M3 codes to words: 64 times their values, rounded down. The sum of their magnitudes, in eighths,
+ * and the bits that any of them has, by half.
  */
 struct e4m3_words {
 	__m256i words[2];
-	__m256i fine[2];
 	uint32_t sum[2];
 	uint32_t bits[2];
 };
@@ -166,7 +165,7 @@ NIB_INLINE void e4m3_words(const uint8_t *data, struct e4m3_words *e)
 	uint32_t half, i;
 
 	for (half = 0; half < 2; half++) {
-		__m256i mag[2], n[2], fine[2];
+		__m256i mag[2], n[2];
 
 		for (i = 0; i < 2; i++) {
 			__m256i c = _mm256_cvtepu8_epi32(_mm_loadl_epi64(
@@ -174,12 +173,9 @@ NIB_INLINE void e4m3_words(const uint8_t *data, struct e4m3_words *e)
 			__m256i sign = _mm256_or_si256(_mm256_slli_epi32(c, 24), seven);
 
 			mag[i] = e4m3_magnitudes(c);
-			n[i] = _mm256_sign_epi32(mag[i], sign);
-			fine[i] = _mm256_and_si256(n[i], seven);
-			n[i] = _mm256_srai_epi32(n[i], 3);
+			n[i] = _mm256_srai_epi32(_mm256_sign_epi32(mag[i], sign), 3);
 		}
 		e->words[half] = order_words(n[0], n[1]);
-		e->fine[half] = order_words(fine[0], fine[1]);
 		e->sum[half] = add_lanes(_mm256_add_epi32(mag[0], mag[1]));
 		e->bits[half] = or_lanes(_mm256_or_si256(mag[0], mag[1]));
 	}
@@ -205,17 +201,40 @@ NIB_INLINE __m256i order_bytes(__m256i first, __m256i second)
 }
 
 /* Upper and lower bytes of words. */
-NIB_INLINE void words_to_bytes(const struct e4m3_words *e, __m256i *planes)
+NIB_INLINE void words_to_bytes(const __m256i *words, __m256i *planes)
 {
 	__m256i low[2], high[2];
 	uint32_t i;
 
 	for (i = 0; i < 2; i++) {
-		low[i] = _mm256_srai_epi16(_mm256_slli_epi16(e->words[i], 8), 8);
-		high[i] = _mm256_srai_epi16(_mm256_sub_epi16(e->words[i], low[i]), 8);
+		low[i] = _mm256_srai_epi16(_mm256_slli_epi16(words[i], 8), 8);
+		high[i] = _mm256_srai_epi16(_mm256_sub_epi16(words[i], low[i]), 8);
 	}
 	planes[0] = order_bytes(high[0], high[1]);
 	planes[1] = order_bytes(low[0], low[1]);
+}
+
+/* What 32 codes have beside these, since words are rounded down: eighths, in the order of bytes. */
+NIB_INLINE __m256i fine_bytes(const uint8_t *codes)
+{
+	/* The lowest three bits of 512 times the magnitudes 0..15 and 16..31; others have none. */
+	const __m256i first = _mm256_broadcastsi128_si256(_mm_setr_epi8(
+		0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7));
+	const __m256i second = _mm256_broadcastsi128_si256(_mm_setr_epi8(
+		0, 2, 4, 6, 0, 2, 4, 6, 0, 4, 0, 4, 0, 4, 0, 4));
+	const __m256i order = _mm256_broadcastsi128_si256(_mm_setr_epi8(
+		0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15));
+	/* Indices from 16 on get bit 7, which looks up a zero. */
+	const __m256i zeros = _mm256_set1_epi8(0x70);
+	__m256i code = _mm256_loadu_si256((const __m256i *)codes);
+	__m256i minus = _mm256_cmpgt_epi8(_mm256_setzero_si256(), code);
+	__m256i mag = _mm256_and_si256(code, _mm256_set1_epi8(0x7f)), x, y;
+
+	x = _mm256_adds_epu8(mag, zeros);
+	y = _mm256_adds_epu8(_mm256_sub_epi8(mag, _mm256_set1_epi8(16)), zeros);
+	x = _mm256_or_si256(_mm256_shuffle_epi8(first, x), _mm256_shuffle_epi8(second, y));
+	x = _mm256_sub_epi8(_mm256_xor_si256(x, minus), minus);
+	return _mm256_shuffle_epi8(_mm256_and_si256(x, _mm256_set1_epi8(7)), order);
 }
 
 static uint32_t pack_fp8(const struct gemm_piece *p, const uint8_t *data, union packed *row)
@@ -237,7 +256,7 @@ static uint32_t pack_fp8(const struct gemm_piece *p, const uint8_t *data, union 
 		row->vectors[1] = e.words[1];
 		return flags;
 	}
-	words_to_bytes(&e, row->vectors);
+	words_to_bytes(e.words, row->vectors);
 	return flags;
 }
 
@@ -610,22 +629,28 @@ NIB_INLINE void multiply_inexact(const uint32_t block, uint32_t b, const float *
 		accumulate(s[h], by, w_scale + h * 8, acc + h * 8);
 }
 
-/* Block @b of a row of a tile, whose codes are @codes, that integers of 16 bits do not do. */
+/*
+ * Block @b of row @r of tile @i, in term @t, that integers of 16 bits do not do. @row: what was packed;
+ * @w_scale: scales without a unit.
+ */
 static __attribute__((noinline)) void multiply_careful(const struct gemm_piece *p, const uint8_t *w,
-						       const uint8_t *codes, uint32_t b,
-						       uint32_t flags, float a_scale,
-						       const float *w_scale, float *acc)
+						       uint32_t i, uint32_t t, uint32_t r, uint32_t b,
+						       uint32_t flags, const union packed *row,
+						       float a_scale, const float *w_scale, float *acc)
 {
-	const uint8_t *data = tile_data(p, w);
-	struct e4m3_words e;
+	const uint8_t *data = tile_data(p, w), *codes;
+	uint8_t copy[NIB_TILE_K * 2];
 	float x[NIB_TILE_K];
 	__m256i planes[3];
-	uint32_t i;
+	uint32_t k;
 
+	codes = gemm_a_padded(p, gemm_a_data(p, i, t, r), gemm_a_valid(p, i), copy);
 	if (flags & FINE) {
-		e4m3_words(codes, &e);
-		words_to_bytes(&e, planes);
-		planes[2] = order_bytes(e.fine[0], e.fine[1]);
+		planes[0] = row->vectors[0];
+		planes[1] = row->vectors[1];
+		if (p->rows > 1)
+			words_to_bytes(row->vectors, planes);
+		planes[2] = fine_bytes(codes);
 		if (p->block == 16)
 			row_multiply(3, 1, 16, PLAIN, planes, data, b, a_scale, w_scale, acc);
 		else
@@ -633,38 +658,51 @@ static __attribute__((noinline)) void multiply_careful(const struct gemm_piece *
 		return;
 	}
 	if (p->a_fmt == NIB_FMT_MXFP8_E5M2)
-		for (i = 0; i < NIB_TILE_K; i++)
-			x[i] = nib_e5m2_decode(codes[i]);
+		for (k = 0; k < NIB_TILE_K; k++)
+			x[k] = nib_e5m2_decode(codes[k]);
 	else
-		for (i = 0; i < NIB_TILE_K; i++)
-			x[i] = nib_e4m3_decode(codes[i]);
+		for (k = 0; k < NIB_TILE_K; k++)
+			x[k] = nib_e4m3_decode(codes[k]);
 	if (p->block == 16)
 		multiply_inexact(16, b, x, data, a_scale, w_scale, acc);
 	else
 		multiply_inexact(32, b, x, data, a_scale, w_scale, acc);
 }
 
-/* Rows of FP8 that need care, computed anew: @acc has what the sums of each were before. */
-static void rows_careful(const struct gemm_piece *p, const struct tile *tile, uint32_t i, uint32_t t,
-			 uint32_t b, const uint8_t *special, const float *a_scale,
-			 const float (*acc)[NIB_PANEL_N])
+/* Rows of FP8, @count of them from row @r on, over a block of a tile that starts with row 0. */
+NIB_INLINE void rows_fp8(const struct gemm_piece *p, const enum scaling scaling, struct block x,
+			 uint32_t r, uint32_t count)
 {
-	uint8_t copy[NIB_TILE_K * 2];
+	x.a += r;
+	x.a_scale += r;
+	x.acc += r * NIB_PANEL_N;
+	if (p->block == 16)
+		multiply_fp8_16(count, scaling, &x);
+	else
+		multiply_fp8_32(count, scaling, &x);
+}
+
+/* The same of a block where some rows need care: runs of others go together. */
+NIB_INLINE void rows_careful(const struct gemm_piece *p, const struct tile *tile, uint32_t i,
+			     uint32_t t, const enum scaling scaling, const uint8_t *special,
+			     struct block x)
+{
 	float scale[NIB_PANEL_N];
-	uint32_t r, flags;
+	uint32_t r, first = 0, flags;
 
-	tile_scales(p, tile->w, b, 0, PLAIN, scale);
+	tile_scales(p, tile->w, x.index, 0, PLAIN, scale);
 	for (r = 0; r < p->rows; r++) {
-		float *sums = p->acc + r * NIB_PANEL_N;
-
-		flags = special[r] >> b & BLOCK_FLAGS;
+		flags = special[r] >> x.index & BLOCK_FLAGS;
 		if (!flags)
 			continue;
-		__builtin_memcpy(sums, *acc++, sizeof(*acc));
-		multiply_careful(p, tile->w,
-				 gemm_a_padded(p, gemm_a_data(p, i, t, r), gemm_a_valid(p, i), copy),
-				 b, flags, a_scale[r], scale, sums);
+		if (r > first)
+			rows_fp8(p, scaling, x, first, r - first);
+		first = r + 1;
+		multiply_careful(p, tile->w, i, t, r, x.index, flags, &x.a[r], x.a_scale[r], scale,
+				 x.acc + r * NIB_PANEL_N);
 	}
+	if (r > first)
+		rows_fp8(p, scaling, x, first, r - first);
 }
 
 /* Many rows over block @b of a tile, in term @t. @any: what is special about one row or another. */
@@ -673,9 +711,6 @@ NIB_INLINE void block_multiply(const struct gemm_piece *p, const struct tile *ti
 			       const float *a_scale)
 {
 	size_t first = ((size_t)i * p->a_terms + t) * p->rows;
-	const uint8_t *special = p->special + first;
-	float saved[GEMM_ROWS][NIB_PANEL_N];
-	uint32_t r, n = 0;
 	struct block x = {
 		.a = (const union packed *)(const void *)p->a + first,
 		.a_scale = a_scale,
@@ -685,22 +720,14 @@ NIB_INLINE void block_multiply(const struct gemm_piece *p, const struct tile *ti
 		.index = b,
 	};
 
-	if (is_fp4(p->a_fmt)) {
-		if (p->block == 16)
-			multiply_fp4_16(p->rows, scaling, &x);
-		else
-			multiply_fp4_32(p->rows, scaling, &x);
-		return;
-	}
-	for (r = 0; any >> b & BLOCK_FLAGS && r < p->rows; r++)
-		if (special[r] >> b & BLOCK_FLAGS)
-			__builtin_memcpy(saved[n++], p->acc + r * NIB_PANEL_N, sizeof(saved[0]));
-	if (p->block == 16)
-		multiply_fp8_16(p->rows, scaling, &x);
+	if (is_fp4(p->a_fmt) && p->block == 16)
+		multiply_fp4_16(p->rows, scaling, &x);
+	else if (is_fp4(p->a_fmt))
+		multiply_fp4_32(p->rows, scaling, &x);
+	else if (any >> b & BLOCK_FLAGS)
+		rows_careful(p, tile, i, t, scaling, p->special + first, x);
 	else
-		multiply_fp8_32(p->rows, scaling, &x);
-	if (n)
-		rows_careful(p, tile, i, t, b, special, a_scale, (const float (*)[NIB_PANEL_N])saved);
+		rows_fp8(p, scaling, x, 0, p->rows);
 }
 
 static void piece_rows(const struct gemm_piece *p)
@@ -739,7 +766,6 @@ NIB_INLINE void tile_row(const struct gemm_piece *p, const uint32_t block, const
 			 const uint8_t *special, const union packed *a, const float *a_scale)
 {
 	float scale[NIB_PANEL_N] __attribute__((aligned(32)));
-	uint8_t copy[NIB_TILE_K * 2];
 	uint32_t b, t, flags;
 
 	for (b = 0; b < gemm_blocks(p, i); b++) {
@@ -752,9 +778,7 @@ NIB_INLINE void tile_row(const struct gemm_piece *p, const uint32_t block, const
 				continue;
 			}
 			tile_scales(p, w, b, fp4, PLAIN, scale);
-			multiply_careful(p, w, gemm_a_padded(p, gemm_a_data(p, i, t, 0),
-							     gemm_a_valid(p, i), copy),
-					 b, flags, *a_scale, scale, p->acc);
+			multiply_careful(p, w, i, t, 0, b, flags, &a[t], *a_scale, scale, p->acc);
 			tile_scales(p, w, b, fp4, scaling, scale);
 		}
 	}
