@@ -282,6 +282,76 @@ static int nib_device_init_hardware(struct nib_device *ndev)
 	return nib_device_map_window(ndev);
 }
 
+/* Takes the hardware away from every queue that still has it. */
+static void nib_device_detach_queues(struct nib_device *ndev)
+{
+	struct nib_queue *queue;
+
+	for (;;) {
+		mutex_lock(&ndev->queues_lock);
+		queue = list_first_entry_or_null(&ndev->queues, struct nib_queue, link);
+		if (queue)
+			nib_queue_get(queue);
+		mutex_unlock(&ndev->queues_lock);
+		if (!queue)
+			break;
+		nib_queue_detach(queue, -ENODEV);
+		nib_queue_put(&queue);
+	}
+}
+
+/* Stops a device that is unplugged or lost: nobody starts anything on it. Then it writes nowhere. */
+static void nib_device_halt(struct nib_device *ndev)
+{
+	nib_sensors_stop(ndev);
+	/* Each may have had the other one run once more. */
+	nib_recovery_stop(ndev);
+	nib_watchdog_stop(ndev);
+	nib_recovery_stop(ndev);
+	/* Who waits for an answer looks for it in memory that is about to go. */
+	nib_gate_close(ndev);
+	nib_gate_open(ndev);
+	nib_fw_halt(ndev);
+	/* From here on the device writes nowhere. */
+	pci_clear_master(ndev->pdev);
+	complete_all(&ndev->stopped);
+	nib_device_detach_queues(ndev);
+}
+
+/* Ends everybody's use of the device, whatever it was. Then it writes nowhere. */
+static void nib_device_stop(struct nib_device *ndev)
+{
+	nib_pm_disable(ndev);
+	nib_reset_abandon(ndev);
+	nib_notify_device(ndev, false);
+	nib_netlink_remove(ndev);
+	/* Waits for everyone who is between drm_dev_enter() and drm_dev_exit(). */
+	drm_dev_unplug(&ndev->drm);
+	nib_device_halt(ndev);
+}
+
+/* What the driver has of a device that has stopped. */
+static void nib_device_free(struct nib_device *ndev)
+{
+	nib_dma_fini(ndev);
+	nib_gem_unmap_host_bos(ndev);
+	nib_prime_unmap_imports(ndev);
+	flush_workqueue(ndev->recovery_wq);
+}
+
+/*
+ * The probe fails with the firmware running; there may have been clients for a moment. What is
+ * released in the background must neither talk to the device nor outlive what the probe allocated.
+ */
+static void nib_device_abandon(struct nib_device *ndev)
+{
+	atomic_cmpxchg(&ndev->lost, 0, -ENODEV);
+	wake_up_all(&ndev->ipc.wait);
+	nib_device_halt(ndev);
+	nib_device_free(ndev);
+	nib_device_flush_cleanup(ndev);
+}
+
 /**
  * nib_device_probe - bind to a PCI function. Paired with nib_device_remove().
  * @pdev: function.
@@ -334,11 +404,10 @@ int nib_device_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if (ret)
 		goto err_master;
 	ret = nib_dma_init(ndev);
+	if (!ret)
+		ret = nib_netlink_add(ndev);
 	if (ret)
-		goto err_halt;
-	ret = nib_netlink_add(ndev);
-	if (ret)
-		goto err_dma;
+		goto err_abandon;
 	nib_debugfs_init(ndev);
 	nib_hwmon_init(ndev);
 	ret = drm_dev_register(&ndev->drm, 0);
@@ -353,53 +422,12 @@ int nib_device_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 
 err_netlink:
 	nib_netlink_remove(ndev);
-	nib_sensors_stop(ndev);
-err_dma:
-	nib_dma_fini(ndev);
-err_halt:
-	nib_watchdog_stop(ndev);
-	nib_recovery_stop(ndev);
-	nib_fw_halt(ndev);
+err_abandon:
+	nib_device_abandon(ndev);
+	return ret;
 err_master:
 	pci_clear_master(pdev);
 	return ret;
-}
-
-/* Takes the hardware away from every queue that still has it. */
-static void nib_device_detach_queues(struct nib_device *ndev)
-{
-	struct nib_queue *queue;
-
-	for (;;) {
-		mutex_lock(&ndev->queues_lock);
-		queue = list_first_entry_or_null(&ndev->queues, struct nib_queue, link);
-		if (queue)
-			nib_queue_get(queue);
-		mutex_unlock(&ndev->queues_lock);
-		if (!queue)
-			break;
-		nib_queue_detach(queue, -ENODEV);
-		nib_queue_put(&queue);
-	}
-}
-
-/* Ends everybody's use of the device, whatever it was. Then it writes nowhere. */
-static void nib_device_stop(struct nib_device *ndev)
-{
-	nib_pm_disable(ndev);
-	nib_reset_abandon(ndev);
-	nib_notify_device(ndev, false);
-	nib_netlink_remove(ndev);
-	/* Waits for everyone who is between drm_dev_enter() and drm_dev_exit(). */
-	drm_dev_unplug(&ndev->drm);
-	nib_sensors_stop(ndev);
-	nib_watchdog_stop(ndev);
-	nib_recovery_stop(ndev);
-	nib_fw_halt(ndev);
-	/* From here on the device writes nowhere. */
-	pci_clear_master(ndev->pdev);
-	complete_all(&ndev->stopped);
-	nib_device_detach_queues(ndev);
 }
 
 /**
@@ -414,10 +442,7 @@ void nib_device_remove(struct pci_dev *pdev)
 	struct nib_device *ndev = pci_get_drvdata(pdev);
 
 	nib_device_stop(ndev);
-	nib_dma_fini(ndev);
-	nib_gem_unmap_host_bos(ndev);
-	nib_prime_unmap_imports(ndev);
-	flush_workqueue(ndev->recovery_wq);
+	nib_device_free(ndev);
 }
 
 /**

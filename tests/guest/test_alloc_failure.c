@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Every allocation that an ioctl makes fails once: the call says ENOMEM or works, and nothing is
- * lost. With NIB_PROBE_FROM=n instead the probe, from its n-th allocation. Needs a kernel with
+ * lost. With NIB_PROBE_FROM=n instead the probe, from its n-th allocation (to NIB_PROBE_TO). Needs a kernel with
  * fault injection (fail-nth).
  */
 #include "guest.h"
 
 #include <glob.h>
+#include <limits.h>
 
 #define VA	0x100000000ull
 #define STATS_VA 0x7f0000000000ull
@@ -458,27 +459,29 @@ static void sweep_ioctls_of(int fd)
 }
 
 /*
- * Binds with every allocation failing in turn; the last one works. The first point is the caller's
- * choice: DRM's own part of the work puts an error pointer when its sysfs device fails (seen up to
+ * Binds with every allocation from @from to @to failing in turn; the one after that works. Points
+ * are the caller's choice: DRM's own part of the work puts an error pointer when its sysfs device fails (seen up to
  * 7.2: drm_minor_alloc_release()), unless the kernel is one that was mended.
  */
-static void sweep_probe(const char *bdf, unsigned int first)
+static void sweep_probe(const char *bdf, unsigned int from, unsigned int to)
 {
 	unsigned int nth;
 	int ret;
 
 	OK(write_file(DRIVER "/unbind", bdf));
-	for (nth = first;; nth++) {
+	for (nth = from; nth <= to; nth++) {
 		printf("probe %u\n", nth);
 		fflush(stdout);
 		inject(nth);
 		ret = done(write_file(DRIVER "/bind", bdf));
-		if (!hit)
-			break;
+		if (!hit) {
+			OK(ret);
+			return;
+		}
 		if (!ret)
 			OK(write_file(DRIVER "/unbind", bdf));
 	}
-	OK(ret);
+	OK(write_file(DRIVER "/bind", bdf));
 }
 
 /*
@@ -505,7 +508,7 @@ static bool choose_caches(void)
 
 int main(void)
 {
-	const char *first = getenv("NIB_PROBE_FROM");
+	const char *from = getenv("NIB_PROBE_FROM"), *to = getenv("NIB_PROBE_TO");
 	struct stream s = { 0 };
 	char bdf[64];
 	int fd;
@@ -521,12 +524,12 @@ int main(void)
 
 	fd = guest_open();
 	guest_pci_address(fd, bdf, sizeof(bdf));
-	if (!first) {
+	if (!from) {
 		sweep_ioctls_of(fd);
 		return 0;
 	}
 	close(fd);
-	sweep_probe(bdf, (unsigned int)atoi(first));
+	sweep_probe(bdf, (unsigned int)atoi(from), to ? (unsigned int)atoi(to) : UINT_MAX);
 	g = guest_begin();
 	packet_end(&s);
 	OK(run_stream(g.fd, g.vm, g.queue, &s));
