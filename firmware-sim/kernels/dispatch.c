@@ -7,12 +7,21 @@
 #include "kernels.h"
 
 #ifdef NIB_KERNELS_X86
+#include <cpuid.h>
+
 extern const struct nib_kernels nib_kernels_avx2, nib_kernels_avx512;
+
+/* Not every compiler's __builtin_cpu_supports() knows the name. */
+static int has_f16c(void)
+{
+	unsigned int eax, ebx, ecx, edx;
+
+	return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && ecx & bit_F16C;
+}
 
 static int has_avx2(void)
 {
-	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-	       __builtin_cpu_supports("f16c");
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
 }
 
 static int has_avx512(void)
