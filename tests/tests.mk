@@ -133,7 +133,7 @@ check-debug: programs guest-tests toolbox ## On a kernel with KASAN, lockdep, ..
 check-static: toolbox ## checkpatch, sparse, kernel-doc and the like over the driver
 	$(Q)BUILD=$(BUILD) tests/check static
 
-check-emulated: unit-tests toolbox ## Tests of kernels on an emulated processor with AVX-512 (an hour or two)
+check-emulated: unit-tests toolbox ## Tests of kernels on an emulated processor with AVX-512 (slow)
 	$(Q)BUILD=$(BUILD) tests/check emulated
 
 .PHONY: sanitized-tests sanitized-address sanitized-memory check-emulated check-static check-debug check-guest-6.12 check-guest-backport unit-tests fuzzers guest-tests check-unit check-asan check-run fuzz-build fuzz bench

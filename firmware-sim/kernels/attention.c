@@ -78,7 +78,7 @@ static uint32_t most(uint32_t a, uint32_t b)
  * not inlined gets lost.
  */
 NIB_INLINE void prefetch_rows(const struct pass *p, const uint8_t *const *rows, uint32_t fmt,
-			  uint32_t from, uint32_t end)
+			      uint32_t from, uint32_t end)
 {
 	uint32_t width = p->job->n_kv_heads * p->job->head_dim, j;
 	size_t data = nib_row_data_bytes(fmt, width), line;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Every allocation that an ioctl makes fails once: the call says ENOMEM or works, and nothing is
- * lost. With NIB_PROBE_FROM=n instead the probe, from its n-th allocation (to NIB_PROBE_TO). Needs a kernel with
- * fault injection (fail-nth).
+ * lost. With NIB_PROBE_FROM=n instead the probe, from its n-th allocation to that of NIB_PROBE_TO or
+ * its last. Needs a kernel with fault injection (fail-nth).
  */
 #include "guest.h"
 
@@ -460,8 +460,8 @@ static void sweep_ioctls_of(int fd)
 
 /*
  * Binds with every allocation from @from to @to failing in turn; the one after that works. Points
- * are the caller's choice: DRM's own part of the work puts an error pointer when its sysfs device fails (seen up to
- * 7.2: drm_minor_alloc_release()), unless the kernel is one that was mended.
+ * are the caller's choice: DRM's own part of the work puts an error pointer when its sysfs device
+ * fails (seen up to 7.2: drm_minor_alloc_release()), unless the kernel is one that was mended.
  */
 static void sweep_probe(const char *bdf, unsigned int from, unsigned int to)
 {
