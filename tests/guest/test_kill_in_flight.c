@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Processes with work in flight are killed, at whatever point they are: while they set up, submit,
- * wait. What they held comes back, others do not notice, and fences that others keep end.
+ * wait. What they held comes back, others do not notice, and fences that others keep end. The
+ * keeper's job waits until all are gone, however slow the guest.
  */
 #include "life.h"
 
@@ -34,6 +35,7 @@ int main(void)
 	pid_t pid[PROCESSES];
 	int i, j, status;
 
+	guest_patience();
 	for (i = 0; i < ROUNDS; i++) {
 		for (j = 0; j < PROCESSES; j++) {
 			pid[j] = fork();
