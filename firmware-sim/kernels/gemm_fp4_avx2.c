@@ -10,8 +10,8 @@
  * - With L >= 8 (multiples of 2^-6) that always holds, and elements fit 16 bits. Most blocks are such,
  *	since scales put the largest element above 224.
  * - Others take the three bits below as well (FINE): one in some ten in a language model, more after
- *	gated activations than after norms. Those that fail the test or hold a NaN are computed as
- *	nib_isa.h has it, in FP32 and in order (INEXACT): one in some hundred.
+ *	gated activations than after norms, and then few of their elements. Those that fail the test or
+ *	hold a NaN are computed as nib_isa.h has it, in FP32 and in order (INEXACT): one in some hundred.
  *
  * What needs care is found out where activations are packed, once for all panels.
  */
@@ -57,7 +57,7 @@ union packed {
 		int8_t a[NIB_TILE_K];	/* twice the E2M1 values */
 		int32_t start[2];	/* of a block: two words, -12 times their sums of a */
 	} fp4;
-	int16_t words[NIB_TILE_K];	/* 64 times the E4M3 values, rounded down */
+	int16_t words[NIB_TILE_K];	/* 64 times the E4M3 values, rounded down; zeros if INEXACT */
 	int8_t bytes[2][NIB_TILE_K];	/* the same for a single row: upper, lower (signed) bytes */
 	__m256i vectors[2];
 };
@@ -214,7 +214,7 @@ NIB_INLINE void words_to_bytes(const __m256i *words, __m256i *planes)
 	planes[1] = order_bytes(low[0], low[1]);
 }
 
-/* What 32 codes have beside these, since words are rounded down: eighths, in the order of bytes. */
+/* What 32 codes have beside words, since those are rounded down: eighths, 0 to 7. */
 NIB_INLINE __m256i fine_bytes(const uint8_t *codes)
 {
 	/* The lowest three bits of 512 times the magnitudes 0..15 and 16..31; others have none. */
@@ -222,8 +222,6 @@ NIB_INLINE __m256i fine_bytes(const uint8_t *codes)
 		0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7));
 	const __m256i second = _mm256_broadcastsi128_si256(_mm_setr_epi8(
 		0, 2, 4, 6, 0, 2, 4, 6, 0, 4, 0, 4, 0, 4, 0, 4));
-	const __m256i order = _mm256_broadcastsi128_si256(_mm_setr_epi8(
-		0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15));
 	/* Indices from 16 on get bit 7, which looks up a zero. */
 	const __m256i zeros = _mm256_set1_epi8(0x70);
 	__m256i code = _mm256_loadu_si256((const __m256i *)codes);
@@ -234,7 +232,16 @@ NIB_INLINE __m256i fine_bytes(const uint8_t *codes)
 	y = _mm256_adds_epu8(_mm256_sub_epi8(mag, _mm256_set1_epi8(16)), zeros);
 	x = _mm256_or_si256(_mm256_shuffle_epi8(first, x), _mm256_shuffle_epi8(second, y));
 	x = _mm256_sub_epi8(_mm256_xor_si256(x, minus), minus);
-	return _mm256_shuffle_epi8(_mm256_and_si256(x, _mm256_set1_epi8(7)), order);
+	return _mm256_and_si256(x, _mm256_set1_epi8(7));
+}
+
+/* The same in the order of bytes, for a single row. */
+NIB_INLINE __m256i fine_plane(const uint8_t *codes)
+{
+	const __m256i order = _mm256_broadcastsi128_si256(_mm_setr_epi8(
+		0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15));
+
+	return _mm256_shuffle_epi8(fine_bytes(codes), order);
 }
 
 static uint32_t pack_fp8(const struct gemm_piece *p, const uint8_t *data, union packed *row)
@@ -252,8 +259,11 @@ static uint32_t pack_fp8(const struct gemm_piece *p, const uint8_t *data, union 
 		flags = block_flags(e.sum[0], e.bits[0], nan & 0xffff) |
 			block_flags(e.sum[1], e.bits[1], nan >> 16) << 1;
 	if (p->rows > 1) {
-		row->vectors[0] = e.words[0];
-		row->vectors[1] = e.words[1];
+		const __m256i zero = _mm256_setzero_si256();
+		const uint32_t second = p->block == 32 ? INEXACT : INEXACT << 1;
+
+		row->vectors[0] = flags & INEXACT ? zero : e.words[0];
+		row->vectors[1] = flags & second ? zero : e.words[1];
 		return flags;
 	}
 	words_to_bytes(e.words, row->vectors);
@@ -402,7 +412,25 @@ NIB_INLINE void accumulate(__m256 x, __m256 a_scale, const float *w_scale, float
 	_mm256_storeu_ps(acc, _mm256_fmadd_ps(x, scale, _mm256_loadu_ps(acc)));
 }
 
-/* What one block of a tile is made of, by rows. */
+/*
+ * What some rows need in a block, and those that go together with them.
+ * @rows: which, a bit each.
+ * @by: scale of A; an eighth of it for PRODUCT; -0 for rows that are left out, whose words are zeros, so
+ *	that they add -0.
+ * @rest: what a row's sums have beside those over words, in eighths, for each half.
+ */
+struct care {
+	uint64_t rows;
+	float by[GEMM_ROWS];
+	const __m256i *rest[GEMM_ROWS];
+	__m256i rests[GEMM_ROWS][HALVES];
+};
+
+/*
+ * What one block of a tile is made of, by rows.
+ * @care: or NULL.
+ * @first: row, @half: of the outputs, that the pointers have got to.
+ */
 struct block {
 	const union packed *a;
 	const float *a_scale;
@@ -410,6 +438,9 @@ struct block {
 	const float *w_scale;
 	float *acc;
 	uint32_t index;
+	const struct care *care;
+	uint32_t first;
+	uint32_t half;
 };
 
 NIB_INLINE int32_t packed_dword(const union packed *a, uint32_t i)
@@ -433,10 +464,14 @@ NIB_INLINE __m256i add_dwords(__m256i s, __m256i x)
 	return s;
 }
 
-/* acc += sums of @rows rows over one block of @steps dwords a lane, for outputs of two halves. */
-NIB_INLINE void multiply(const uint32_t rows, const uint32_t steps, const int fp4,
+/*
+ * acc += sums of @rows rows over one block of @steps dwords a lane, for outputs of two halves.
+ * @careful: as b->care has it.
+ */
+NIB_INLINE void multiply(const uint32_t rows, const uint32_t steps, const int fp4, const int careful,
 			 const enum scaling scaling, const struct block *b)
 {
+	const float unit = careful ? sum_unit(fp4) * 0.125f : sum_unit(fp4);
 	const __m256i *w0 = b->w[0], *w1 = b->w[1];
 	__m256i s[MAX_ROWS][2];
 	uint32_t q, r, h;
@@ -464,16 +499,22 @@ NIB_INLINE void multiply(const uint32_t rows, const uint32_t steps, const int fp
 	}
 	_Pragma("GCC unroll 6")
 	for (r = 0; r < rows; r++) {
-		__m256 by = _mm256_set1_ps(b->a_scale[r]);
+		__m256 by = _mm256_set1_ps(careful ? b->care->by[b->first + r] :
+							   b->a_scale[r]);
 
 		_Pragma("GCC unroll 2")
 		for (h = 0; h < 2; h++) {
-			__m256i sum = fp4 ? _mm256_madd_epi16(s[r][h], _mm256_set1_epi16(1)) :
-					    s[r][h];
-			__m256 x = _mm256_cvtepi32_ps(sum);
+			__m256i sum = s[r][h];
+			__m256 x;
 
+			if (fp4)
+				sum = _mm256_madd_epi16(sum, _mm256_set1_epi16(1));
+			if (careful)
+				sum = _mm256_add_epi32(_mm256_slli_epi32(sum, 3),
+						b->care->rest[b->first + r][b->half + h]);
+			x = _mm256_cvtepi32_ps(sum);
 			if (scaling == PLAIN)
-				x = _mm256_mul_ps(x, _mm256_set1_ps(sum_unit(fp4)));
+				x = _mm256_mul_ps(x, _mm256_set1_ps(unit));
 			accumulate(x, by, b->w_scale + h * 8, b->acc + r * NIB_PANEL_N + h * 8);
 		}
 	}
@@ -487,10 +528,14 @@ NIB_INLINE void multiply_rows(uint32_t rows, const uint32_t steps, const int fp4
 
 	for (; groups; groups--) {
 		n = (rows + groups - 1) / groups;
-		GEMM_BY_ROWS(n, multiply, steps, fp4, scaling, &b);
+		if (!fp4 && b.care && b.care->rows >> b.first & ((1u << n) - 1))
+			GEMM_BY_ROWS(n, multiply, steps, 0, 1, scaling, &b);
+		else
+			GEMM_BY_ROWS(n, multiply, steps, fp4, 0, scaling, &b);
 		b.a += n;
 		b.a_scale += n;
 		b.acc += n * NIB_PANEL_N;
+		b.first += n;
 		rows -= n;
 	}
 }
@@ -502,6 +547,7 @@ NIB_INLINE void multiply_halves(uint32_t rows, const uint32_t block, const int f
 
 	b.w = (const __m256i (*)[NIB_TILE_K / 2])&b.w[0][b.index * block / (fp4 ? 4 : 2)];
 	for (h = 0; h < HALVES; h += 2) {
+		b.half = h;
 		multiply_rows(rows, block / (fp4 ? 4 : 2), fp4, scaling, b);
 		b.w += 2;
 		b.w_scale += 16;
@@ -629,34 +675,17 @@ NIB_INLINE void multiply_inexact(const uint32_t block, uint32_t b, const float *
 		accumulate(s[h], by, w_scale + h * 8, acc + h * 8);
 }
 
-/*
- * Block @b of row @r of tile @i, in term @t, that integers of 16 bits do not do. @row: what was packed;
- * @w_scale: scales without a unit.
- */
-static __attribute__((noinline)) void multiply_careful(const struct gemm_piece *p, const uint8_t *w,
-						       uint32_t i, uint32_t t, uint32_t r, uint32_t b,
-						       uint32_t flags, const union packed *row,
-						       float a_scale, const float *w_scale, float *acc)
+/* Block @b of row @r of tile @i, in term @t, in FP32. @w_scale: scales without a unit. */
+static __attribute__((noinline)) void row_inexact(const struct gemm_piece *p, const uint8_t *w,
+						  uint32_t i, uint32_t t, uint32_t r, uint32_t b,
+						  float a_scale, const float *w_scale, float *acc)
 {
 	const uint8_t *data = tile_data(p, w), *codes;
 	uint8_t copy[NIB_TILE_K * 2];
 	float x[NIB_TILE_K];
-	__m256i planes[3];
 	uint32_t k;
 
 	codes = gemm_a_padded(p, gemm_a_data(p, i, t, r), gemm_a_valid(p, i), copy);
-	if (flags & FINE) {
-		planes[0] = row->vectors[0];
-		planes[1] = row->vectors[1];
-		if (p->rows > 1)
-			words_to_bytes(row->vectors, planes);
-		planes[2] = fine_bytes(codes);
-		if (p->block == 16)
-			row_multiply(3, 1, 16, PLAIN, planes, data, b, a_scale, w_scale, acc);
-		else
-			row_multiply(3, 1, 32, PLAIN, planes, data, b, a_scale, w_scale, acc);
-		return;
-	}
 	if (p->a_fmt == NIB_FMT_MXFP8_E5M2)
 		for (k = 0; k < NIB_TILE_K; k++)
 			x[k] = nib_e5m2_decode(codes[k]);
@@ -669,40 +698,108 @@ static __attribute__((noinline)) void multiply_careful(const struct gemm_piece *
 		multiply_inexact(32, b, x, data, a_scale, w_scale, acc);
 }
 
-/* Rows of FP8, @count of them from row @r on, over a block of a tile that starts with row 0. */
-NIB_INLINE void rows_fp8(const struct gemm_piece *p, const enum scaling scaling, struct block x,
-			 uint32_t r, uint32_t count)
+/* Block @b of tile @i of a single row, in term @t, that takes all bits. @w_scale: as above. */
+static __attribute__((noinline)) void row_fine(const struct gemm_piece *p, const uint8_t *w,
+					       uint32_t i, uint32_t t, uint32_t b,
+					       const union packed *row, float a_scale,
+					       const float *w_scale, float *acc)
 {
-	x.a += r;
-	x.a_scale += r;
-	x.acc += r * NIB_PANEL_N;
+	uint8_t copy[NIB_TILE_K * 2];
+	const uint8_t *codes = gemm_a_padded(p, gemm_a_data(p, i, t, 0), gemm_a_valid(p, i), copy);
+	const __m256i planes[3] = { row->vectors[0], row->vectors[1], fine_plane(codes) };
+
 	if (p->block == 16)
-		multiply_fp8_16(count, scaling, &x);
+		row_multiply(3, 1, 16, PLAIN, planes, tile_data(p, w), b, a_scale, w_scale, acc);
 	else
-		multiply_fp8_32(count, scaling, &x);
+		row_multiply(3, 1, 32, PLAIN, planes, tile_data(p, w), b, a_scale, w_scale, acc);
 }
 
-/* The same of a block where some rows need care: runs of others go together. */
-NIB_INLINE void rows_careful(const struct gemm_piece *p, const struct tile *tile, uint32_t i,
-			     uint32_t t, const enum scaling scaling, const uint8_t *special,
-			     struct block x)
+/*
+ * What sums of block @b over words lack, in eighths, for all outputs of a tile: of the few elements
+ * among @codes, 32 of a row, that have any.
+ */
+static __attribute__((noinline)) void rest_of(const struct tile *tile, uint32_t block, uint32_t b,
+					      const uint8_t *codes, __m256i *rest)
 {
-	float scale[NIB_PANEL_N];
-	uint32_t r, first = 0, flags;
+	/* Where the pairs of each eight elements are in tile->data. */
+	static const uint8_t step[4] = { 0, 2, 1, 3 };
+	uint8_t fine[NIB_TILE_K] __attribute__((aligned(32)));
+	const __m256i bytes = fine_bytes(codes), zero = _mm256_setzero_si256();
+	uint32_t some = ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(bytes, zero)), k, h;
+	__m256i sum[HALVES];
 
-	tile_scales(p, tile->w, x.index, 0, PLAIN, scale);
+	_mm256_store_si256((__m256i *)fine, bytes);
+	if (block == 16)
+		some &= 0xffffu << b * 16;
+	_Pragma("GCC unroll 8")
+	for (h = 0; h < HALVES; h++)
+		sum[h] = zero;
+	for (some = (some | some >> 1) & 0x55555555; some; some &= some - 1) {
+		__m256i x;
+		uint32_t q;
+
+		k = (uint32_t)__builtin_ctz(some);
+		q = k / 8 * 4 + step[k % 8 / 2];
+		x = _mm256_set1_epi32(fine[k] | fine[k + 1] << 16);
+		_Pragma("GCC unroll 8")
+		for (h = 0; h < HALVES; h++)
+			sum[h] = add_dwords(sum[h], _mm256_madd_epi16(tile->data[h][q], x));
+	}
+	_Pragma("GCC unroll 8")
+	for (h = 0; h < HALVES; h++)
+		_mm256_store_si256(&rest[h], sum[h]);
+}
+
+/* Rows of FP8 over a block of a tile. */
+NIB_INLINE void rows_fp8(const struct gemm_piece *p, const enum scaling scaling,
+			 const struct block *x)
+{
+	if (p->block == 16)
+		multiply_fp8_16(p->rows, scaling, x);
+	else
+		multiply_fp8_32(p->rows, scaling, x);
+}
+
+/* The same of a block where some rows need care, which @special, a byte a row, says. */
+static __attribute__((noinline)) void rows_careful(const struct gemm_piece *p,
+						   const struct tile *tile, uint32_t i, uint32_t t,
+						   const enum scaling scaling,
+						   const uint8_t *special, struct block x)
+{
+	static const __m256i none[HALVES];
+	float scale[NIB_PANEL_N];
+	uint64_t left_out = 0;
+	struct care care;
+	uint32_t r, n = 0;
+
+	care.rows = 0;
 	for (r = 0; r < p->rows; r++) {
-		flags = special[r] >> x.index & BLOCK_FLAGS;
+		uint8_t flags = special[r] >> x.index & BLOCK_FLAGS, copy[NIB_TILE_K * 2];
+
+		care.by[r] = scaling == PRODUCT ? x.a_scale[r] * 0.125f : x.a_scale[r];
+		care.rest[r] = none;
 		if (!flags)
 			continue;
-		if (r > first)
-			rows_fp8(p, scaling, x, first, r - first);
-		first = r + 1;
-		multiply_careful(p, tile->w, i, t, r, x.index, flags, &x.a[r], x.a_scale[r], scale,
-				 x.acc + r * NIB_PANEL_N);
+		care.rows |= 1ull << r;
+		if (flags & INEXACT) {
+			left_out |= 1ull << r;
+			care.by[r] = -0.0f;
+			continue;
+		}
+		rest_of(tile, p->block, x.index, gemm_a_padded(p, gemm_a_data(p, i, t, r),
+			gemm_a_valid(p, i), copy), care.rests[n]);
+		care.rest[r] = care.rests[n++];
 	}
-	if (r > first)
-		rows_fp8(p, scaling, x, first, r - first);
+	x.care = &care;
+	rows_fp8(p, scaling, &x);
+	if (!left_out)
+		return;
+	tile_scales(p, tile->w, x.index, 0, PLAIN, scale);
+	for (; left_out; left_out &= left_out - 1) {
+		r = (uint32_t)__builtin_ctzll(left_out);
+		row_inexact(p, tile->w, i, t, r, x.index, x.a_scale[r], scale,
+			    x.acc + r * NIB_PANEL_N);
+	}
 }
 
 /* Many rows over block @b of a tile, in term @t. @any: what is special about one row or another. */
@@ -727,7 +824,7 @@ NIB_INLINE void block_multiply(const struct gemm_piece *p, const struct tile *ti
 	else if (any >> b & BLOCK_FLAGS)
 		rows_careful(p, tile, i, t, scaling, p->special + first, x);
 	else
-		rows_fp8(p, scaling, x, 0, p->rows);
+		rows_fp8(p, scaling, &x);
 }
 
 static void piece_rows(const struct gemm_piece *p)
@@ -778,7 +875,10 @@ NIB_INLINE void tile_row(const struct gemm_piece *p, const uint32_t block, const
 				continue;
 			}
 			tile_scales(p, w, b, fp4, PLAIN, scale);
-			multiply_careful(p, w, i, t, 0, b, flags, &a[t], *a_scale, scale, p->acc);
+			if (flags & INEXACT)
+				row_inexact(p, w, i, t, 0, b, *a_scale, scale, p->acc);
+			else
+				row_fine(p, w, i, t, b, &a[t], *a_scale, scale, p->acc);
 			tile_scales(p, w, b, fp4, scaling, scale);
 		}
 	}
