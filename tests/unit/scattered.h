@@ -59,11 +59,11 @@ static UNUSED void lay_out(int layout)
 	}
 }
 
-/* A device that computes with a table of kernels, on three threads. */
-static UNUSED void setup_kernels(const char *name)
+/* A device that computes with a table of kernels. */
+static UNUSED void setup_device(const char *table, unsigned int threads)
 {
-	driver_threads = 3;
-	d = driver_new("small", name);
+	driver_threads = threads;
+	d = driver_new("small", table);
 	driver_boot(d);
 	driver_context(d, 0);
 	driver_queue(d, 0, 0, 16, NIB_PRIORITY_NORMAL, 16, 1);
@@ -71,14 +71,55 @@ static UNUSED void setup_kernels(const char *name)
 	seed = 42;
 }
 
-static UNUSED void setup(void)
+static UNUSED void setup_scalar(void)
 {
-	setup_kernels("scalar");
+	setup_device("scalar", 3);
+}
+
+static UNUSED void setup_avx2(void)
+{
+	setup_device("avx2", 3);
+}
+
+static UNUSED void setup_avx512(void)
+{
+	setup_device("avx512", 3);
 }
 
 static UNUSED void teardown(void)
 {
 	driver_free(d);
+}
+
+/* Runs what @add adds once for each table of this processor; the exit status of the program. */
+static UNUSED int run_tables(const char *name, void (*add)(TCase *tests))
+{
+	static const struct {
+		const char *name;
+		void (*setup)(void);
+	} tables[] = {
+		{ "scalar", setup_scalar }, { "avx2", setup_avx2 }, { "avx512", setup_avx512 },
+	};
+	Suite *suite = suite_create(name);
+	SRunner *runner;
+	int failed;
+
+	for (unsigned int i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+		TCase *tests;
+
+		if (!nib_kernels_get(tables[i].name))
+			continue;
+		tests = tcase_create(tables[i].name);
+		tcase_add_checked_fixture(tests, tables[i].setup, teardown);
+		tcase_set_timeout(tests, 120);
+		add(tests);
+		suite_add_tcase(suite, tests);
+	}
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? 1 : 0;
 }
 
 /* A place that crosses pages whenever it can. */

@@ -386,46 +386,16 @@ START_TEST(scan_steps_states)
 }
 END_TEST
 
-static void setup_avx2(void)
+static void add(TCase *packets)
 {
-	setup_kernels("avx2");
-}
-
-static void setup_avx512(void)
-{
-	setup_kernels("avx512");
+	tcase_add_loop_test(packets, grouped_gemm_takes_each_groups_weights, 0, LAYOUTS);
+	tcase_add_loop_test(packets, grouped_gemm_faults_at_a_wrong_end, 0, LAYOUTS);
+	tcase_add_loop_test(packets, conv_is_a_gemm_over_taps, 0, LAYOUTS * 4);
+	tcase_add_loop_test(packets, depthwise_convolves_each_channel, 0, LAYOUTS * 4);
+	tcase_add_loop_test(packets, scan_steps_states, 0, LAYOUTS * 4);
 }
 
 int main(void)
 {
-	static const struct {
-		const char *name;
-		void (*setup)(void);
-	} tables[] = {
-		{ "scalar", setup }, { "avx2", setup_avx2 }, { "avx512", setup_avx512 },
-	};
-	Suite *suite = suite_create("device_models");
-	SRunner *runner;
-	int failed;
-
-	for (unsigned int i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
-		TCase *packets;
-
-		if (!nib_kernels_get(tables[i].name))
-			continue;
-		packets = tcase_create(tables[i].name);
-		tcase_add_checked_fixture(packets, tables[i].setup, teardown);
-		tcase_set_timeout(packets, 120);
-		tcase_add_loop_test(packets, grouped_gemm_takes_each_groups_weights, 0, LAYOUTS);
-		tcase_add_loop_test(packets, grouped_gemm_faults_at_a_wrong_end, 0, LAYOUTS);
-		tcase_add_loop_test(packets, conv_is_a_gemm_over_taps, 0, LAYOUTS * 4);
-		tcase_add_loop_test(packets, depthwise_convolves_each_channel, 0, LAYOUTS * 4);
-		tcase_add_loop_test(packets, scan_steps_states, 0, LAYOUTS * 4);
-		suite_add_tcase(suite, packets);
-	}
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_tables("device_models", add);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * What each packet leaves in memory, against the scalar kernels on plain arrays. Every test runs
- * once for each way to lay out memory: contiguous, scattered, and scattered over all memories; what
- * a packet computes must not depend on it.
+ * with every kernel table of this machine and once for each way to lay out memory: contiguous,
+ * scattered, and scattered over all memories; what a packet computes must not depend on it.
  */
 #include <check.h>
 #include <stdlib.h>
@@ -757,15 +757,8 @@ START_TEST(counts_of_zero_do_nothing)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *packets)
 {
-	Suite *suite = suite_create("device_packets");
-	TCase *packets = tcase_create("packets");
-	SRunner *runner;
-	int failed;
-
-	tcase_add_checked_fixture(packets, setup, teardown);
-	tcase_set_timeout(packets, 60);
 	tcase_add_loop_test(packets, copy_moves_blocks, 0, LAYOUTS);
 	tcase_add_loop_test(packets, copy_converts, 0, LAYOUTS);
 	tcase_add_loop_test(packets, gather_rows, 0, LAYOUTS);
@@ -782,10 +775,9 @@ int main(void)
 	tcase_add_loop_test(packets, vec_faults_at_the_element, 0, LAYOUTS);
 	tcase_add_loop_test(packets, sample_picks_tokens, 0, LAYOUTS);
 	tcase_add_test(packets, counts_of_zero_do_nothing);
-	suite_add_tcase(suite, packets);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+}
+
+int main(void)
+{
+	return run_tables("device_packets", add);
 }
