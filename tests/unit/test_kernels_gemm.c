@@ -181,110 +181,150 @@ START_TEST(gemm_tables)
 }
 END_TEST
 
-/* All formats whose elements have few enough codes to try every pair. */
+/*
+ * Shapes with every remainder: of outputs in a panel, of elements in a tile, of the rows that kernels
+ * take at a time, and of the most rows that they hold.
+ */
+START_TEST(gemm_remainders)
+{
+	static const uint32_t many[] = { 47, 48, 49, 54, 95, 96, 97 };
+	uint32_t a_fmt = fixture_gemm_formats[_i / FIXTURE_GEMM_FORMATS];
+	uint32_t w_fmt = fixture_gemm_formats[_i % FIXTURE_GEMM_FORMATS];
+	uint32_t i;
+
+	fixture_seed(_i + 1300);
+	for (i = 0; i < 64; i++)
+		gemm_case(a_fmt, w_fmt, 1 + i % 13, 1 + i, 1 + i * 7 % 64, i % 2 ? ANY : ORDINARY, i);
+	for (i = 0; i < sizeof(many) / sizeof(many[0]); i++)
+		gemm_case(a_fmt, w_fmt, many[i], 65, 33, LIMITS, i);
+}
+END_TEST
+
+/* Elements that are tried: all codes, or of BF16 every upper byte, with one lower byte or another. */
 static uint32_t codes_of(uint32_t fmt)
 {
-	return fmt == NIB_FMT_BF16 ? 0 : 1u << nib_format_bits(fmt);
+	return fmt == NIB_FMT_BF16 ? 256 : 1u << nib_format_bits(fmt);
 }
 
+static uint32_t code_of(uint32_t fmt, uint32_t i)
+{
+	return fmt == NIB_FMT_BF16 ? i << 8 | (i * 0x9d & 0xff) : i;
+}
+
+/* On all tables, all rows at once and a few at a time: kernels for few rows are others. */
 static void compare_tables(const struct nib_gemm_job *reference, const char *what)
 {
-	size_t bytes = reference->rows * reference->out_pitch, i;
+	const uint32_t groups[] = { reference->rows, 1, 2, 3, 5 };
+	size_t bytes = reference->rows * reference->out_pitch, i, g;
 	uint8_t *want = fixture_alloc(bytes), *got = fixture_alloc(bytes);
 	struct nib_gemm_job job = *reference;
+	uint32_t m;
 	int t;
 
 	job.out = want;
 	nib_kernels_scalar.gemm(&job);
-	job.out = got;
 	for (t = 0; fixture_table(t); t++) {
-		fixture_table(t)->gemm(&job);
-		for (i = 0; i < bytes / 4; i++)
-			CHECK_MSG(!memcmp(got + i * 4, want + i * 4, 4),
-				  "%s: formats %u x %u: %s %zu with %zu: %08x, not %08x",
-				  fixture_table(t)->name, job.a_fmt, job.w_fmt, what, i / job.n,
-				  i % job.n, ((uint32_t *)got)[i], ((uint32_t *)want)[i]);
+		for (g = 0; g < 5; g++) {
+			memset(got, 0x5a, bytes);
+			for (m = 0; m < reference->rows; m += job.rows) {
+				job.rows = reference->rows - m;
+				job.rows = groups[g] < job.rows ? groups[g] : job.rows;
+				job.a = reference->a + m * job.a_pitch;
+				job.out = got + m * job.out_pitch;
+				fixture_table(t)->gemm(&job);
+			}
+			for (i = 0; i < bytes / 4; i++)
+				CHECK_MSG(!memcmp(got + i * 4, want + i * 4, 4),
+					  "%s: formats %u x %u, %u at a time: %s %zu with %zu: %08x, not %08x",
+					  fixture_table(t)->name, job.a_fmt, job.w_fmt, groups[g],
+					  what, i / job.n, i % job.n, ((uint32_t *)got)[i],
+					  ((uint32_t *)want)[i]);
+		}
 	}
 	free(want);
 	free(got);
 }
 
 /*
- * Row m has code m, output n code n, once in each half of a dot-product's pair: the first alone, and
- * then beside numbers that make the sum round.
+ * Row m has code m, output n code n, at places that differ in all that kernels treat differently: the
+ * first alone, and then beside numbers that make the sum round.
  */
 START_TEST(gemm_every_pair_of_codes)
 {
+	static const struct {
+		uint32_t at;
+		enum fill fill;
+	} places[] = {
+		{ 4, ORDINARY }, { 10, ORDINARY }, { 21, ORDINARY }, { 31, ORDINARY },
+		{ 10, LIMITS }, { 21, LIMITS },
+	};
 	uint32_t a_fmt = fixture_gemm_formats[_i / FIXTURE_GEMM_FORMATS];
 	uint32_t w_fmt = fixture_gemm_formats[_i % FIXTURE_GEMM_FORMATS];
-	uint32_t rows = codes_of(a_fmt), n = codes_of(w_fmt), k = 32, m, t, at, beside;
+	uint32_t rows = codes_of(a_fmt), n = codes_of(w_fmt), k = 32, m, t, i;
 	struct nib_gemm_job job = {
 		.a_pitch = nib_row_bytes(a_fmt, k), .out_pitch = n * 4ul, .rows = rows, .n = n,
 		.k = k, .a_fmt = (uint16_t)a_fmt, .w_fmt = (uint16_t)w_fmt, .out_fmt = NIB_FMT_F32,
 		.alpha = 1.0f,
 	};
 
-	if (!rows || !n)
-		return;
 	fixture_seed(_i + 500);
-	for (at = 0; at < 2; at++) {
-		for (beside = 0; beside < 2; beside++) {
-			enum fill fill = beside ? LIMITS : ORDINARY;
-			uint8_t *a = make_rows(a_fmt, rows, k, fill);
-			uint8_t *w = make_panels(w_fmt, n, k, fill);
+	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		uint8_t *a = make_rows(a_fmt, rows, k, places[i].fill);
+		uint8_t *w = make_panels(w_fmt, n, k, places[i].fill);
+		uint32_t at = places[i].at;
 
-			for (m = 0; m < rows * (k - 1) && !beside; m++)
-				for (t = 0; t < nib_format_terms(a_fmt); t++)
-					fixture_row_put(a_fmt, a + m / (k - 1) * job.a_pitch, k, t,
-							(at + 5 + m % (k - 1)) % k, 0);
+		for (m = 0; m < rows * (k - 1) && places[i].fill == ORDINARY; m++)
 			for (t = 0; t < nib_format_terms(a_fmt); t++)
-				for (m = 0; m < rows; m++)
-					fixture_row_put(a_fmt, a + m * job.a_pitch, k, t, at + 4, m);
-			for (t = 0; t < nib_format_terms(w_fmt); t++)
-				for (m = 0; m < n; m++)
-					fixture_panel_put(w_fmt, w, k, t, m, at + 4, m);
-			job.a = a;
-			job.w = w;
-			compare_tables(&job, beside ? "code, beside others," : "code");
-			free(a);
-			free(w);
-		}
+				fixture_row_put(a_fmt, a + m / (k - 1) * job.a_pitch, k, t,
+						(at + 1 + m % (k - 1)) % k, 0);
+		for (t = 0; t < nib_format_terms(a_fmt); t++)
+			for (m = 0; m < rows; m++)
+				fixture_row_put(a_fmt, a + m * job.a_pitch, k, t, at,
+						code_of(a_fmt, m));
+		for (t = 0; t < nib_format_terms(w_fmt); t++)
+			for (m = 0; m < n; m++)
+				fixture_panel_put(w_fmt, w, k, t, m, at, code_of(w_fmt, m));
+		job.a = a;
+		job.w = w;
+		compare_tables(&job, places[i].fill == LIMITS ? "code, beside others," : "code");
+		free(a);
+		free(w);
 	}
 }
 END_TEST
 
-/* Row m has scale m, output n scale n, NaN and the ends of the range included. */
+/* Row m has scale m, output n scale n, NaN and the ends of the range included; in either tile. */
 START_TEST(gemm_every_pair_of_scales)
 {
 	uint32_t a_fmt = fixture_gemm_formats[_i / FIXTURE_GEMM_FORMATS];
 	uint32_t w_fmt = fixture_gemm_formats[_i % FIXTURE_GEMM_FORMATS];
-	uint32_t rows = 256, n = 256, k = 32, m, t, i;
+	uint32_t rows = 256, n = 256, k = 64, m, t, i, at;
 	struct nib_gemm_job job = {
 		.a_pitch = nib_row_bytes(a_fmt, k), .out_pitch = n * 4ul, .rows = rows, .n = n,
 		.k = k, .a_fmt = (uint16_t)a_fmt, .w_fmt = (uint16_t)w_fmt, .out_fmt = NIB_FMT_F32,
 		.alpha = 1.0f,
 	};
-	uint8_t *a, *w;
 
-	if (!nib_format_block(a_fmt) || !nib_format_block(w_fmt))
-		return;
 	fixture_seed(_i + 900);
-	a = make_rows(a_fmt, rows, k, ORDINARY);
-	w = make_panels(w_fmt, n, k, ORDINARY);
-	for (m = 0; m < rows; m++)
-		for (t = 0; t < nib_format_terms(a_fmt); t++)
-			for (i = 0; i < k; i += nib_format_block(a_fmt))
-				*fixture_row_scale(a_fmt, a + m * job.a_pitch, k, t, i) =
-					(uint8_t)m;
-	for (m = 0; m < n; m++)
-		for (t = 0; t < nib_format_terms(w_fmt); t++)
-			for (i = 0; i < k; i += nib_format_block(w_fmt))
-				*fixture_panel_scale(w_fmt, w, k, t, m, i) = (uint8_t)m;
-	job.a = a;
-	job.w = w;
-	compare_tables(&job, "scale");
-	free(a);
-	free(w);
+	for (at = 0; at < k; at += 32) {
+		uint8_t *a = make_rows(a_fmt, rows, k, ORDINARY);
+		uint8_t *w = make_panels(w_fmt, n, k, ORDINARY);
+
+		for (m = 0; nib_format_block(a_fmt) && m < rows; m++)
+			for (t = 0; t < nib_format_terms(a_fmt); t++)
+				for (i = at; i < at + 32; i += nib_format_block(a_fmt))
+					*fixture_row_scale(a_fmt, a + m * job.a_pitch, k, t, i) =
+						(uint8_t)m;
+		for (m = 0; nib_format_block(w_fmt) && m < n; m++)
+			for (t = 0; t < nib_format_terms(w_fmt); t++)
+				for (i = at; i < at + 32; i += nib_format_block(w_fmt))
+					*fixture_panel_scale(w_fmt, w, k, t, m, i) = (uint8_t)m;
+		job.a = a;
+		job.w = w;
+		compare_tables(&job, "scale");
+		free(a);
+		free(w);
+	}
 }
 END_TEST
 
@@ -352,8 +392,6 @@ START_TEST(gemm_exact_border)
 		}
 	}
 	compare_tables(&job, "output");
-	for (job.rows = 1; job.a < a + rows * job.a_pitch; job.a += job.a_pitch)
-		compare_tables(&job, "output of one row");
 	free(a);
 	free(w);
 }
@@ -626,6 +664,7 @@ int main(void)
 	tcase_set_timeout(tests, 120);
 	tcase_add_test(tests, dispatch);
 	tcase_add_loop_test(tests, gemm_tables, 0, FIXTURE_GEMM_PAIRS);
+	tcase_add_loop_test(tests, gemm_remainders, 0, FIXTURE_GEMM_PAIRS);
 	tcase_add_loop_test(tests, gemm_every_pair_of_codes, 0, FIXTURE_GEMM_PAIRS);
 	tcase_add_loop_test(tests, gemm_every_pair_of_scales, 0, FIXTURE_GEMM_PAIRS);
 	tcase_add_loop_test(tests, gemm_exact_border, 0, 6);
