@@ -408,6 +408,11 @@ static int nib_bind_prepare_bo(struct nib_bind *bind, struct drm_file *drm_file,
 		ret = -EINVAL;
 		goto out;
 	}
+	if (READ_ONCE(bo->purged)) {
+		drm_dbg(drm, "buffer %u was not needed, and is gone\n", handle);
+		ret = -EINVAL;
+		goto out;
+	}
 	bind->vm_bo = drm_gpuvm_bo_create(&bind->vm->gpuvm, obj);
 	if (IS_ERR_OR_NULL(bind->vm_bo)) {
 		bind->vm_bo = NULL;

@@ -397,6 +397,9 @@ int nib_device_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	ret = nib_sleep_init(ndev);
 	if (ret)
 		return ret;
+	ret = nib_reset_init(ndev);
+	if (ret)
+		return ret;
 	pci_set_master(pdev);
 	ret = nib_fw_load(ndev);
 	if (!ret)

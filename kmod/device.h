@@ -38,6 +38,7 @@ struct nib_dump;
  * struct nib_device - a device.
  * @drm: DRM device; its last reference frees this struct.
  * @pdev: PCI function.
+ * @pci_state: its configuration, for after its link has failed.
  * @regs: BAR0, until the driver unbinds.
  * @doorbells: BAR2, until the driver unbinds.
  * @window: BAR4 as the CPU sees it, write-combined, until the driver unbinds.
@@ -56,6 +57,7 @@ struct nib_dump;
 struct nib_device {
 	struct drm_device drm;
 	struct pci_dev *pdev;
+	struct pci_saved_state *pci_state;
 	void __iomem *regs;
 	void __iomem *doorbells;
 	void __iomem *window;

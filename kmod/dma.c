@@ -470,17 +470,23 @@ static int nib_dma_take_slot_locked(struct nib_dma *dma, struct nib_dma_run *dr)
 int nib_dma_commit(struct nib_dma_batch *batch)
 {
 	struct nib_dma *dma = batch->ndev->dma;
+	struct dma_fence *users[NIB_DMA_SLOTS];
 	struct nib_dma_run *dr, *next;
+	unsigned int i;
 	int ret = 0;
 
 	mutex_lock(&dma->lock);
+	for (i = 0; i < NIB_DMA_SLOTS; i++)
+		users[i] = dma_fence_get(dma->slots[i]);
 	list_for_each_entry(dr, &batch->runs, link) {
 		nib_fence_emit(dr->run->fence);
 		if (dr->host >= 0 && !ret)
 			ret = nib_dma_take_slot_locked(dma, dr);
 	}
 	if (ret) {
-		/* Slots may wait for them. */
+		/* Slots stay with those who had them. */
+		for (i = 0; i < NIB_DMA_SLOTS; i++)
+			swap(dma->slots[i], users[i]);
 		list_for_each_entry(dr, &batch->runs, link)
 			nib_fence_signal(dr->run->fence, -ECANCELED);
 		goto out;
@@ -499,10 +505,19 @@ int nib_dma_commit(struct nib_dma_batch *batch)
 	}
 out:
 	mutex_unlock(&dma->lock);
+	for (i = 0; i < NIB_DMA_SLOTS; i++)
+		dma_fence_put(users[i]);
 	return ret;
 }
 
-static int nib_dma_wait(struct nib_device *ndev, bool interruptible)
+/**
+ * nib_dma_wait_moves - wait until memory that was given away is empty.
+ * @ndev: device.
+ *
+ * For who writes HBM with the CPU. Not under a reservation. Returns 0 or -ERESTARTSYS; whether the
+ * moves went well does not matter here.
+ */
+int nib_dma_wait_moves(struct nib_device *ndev)
 {
 	struct dma_fence *fence = NULL;
 	int ret, cookie;
@@ -516,27 +531,9 @@ static int nib_dma_wait(struct nib_device *ndev, bool interruptible)
 		mutex_unlock(&ndev->dma->lock);
 	}
 	drm_dev_exit(cookie);
-	ret = fence ? dma_fence_wait(fence, interruptible) : 0;
+	ret = fence ? dma_fence_wait(fence, true) : 0;
 	dma_fence_put(fence);
 	return ret;
-}
-
-/**
- * nib_dma_wait_moves - wait until memory that was given away is empty.
- * @ndev: device.
- *
- * For who writes HBM with the CPU. Not under a reservation. Returns 0 or -ERESTARTSYS; whether the
- * moves went well does not matter here.
- */
-int nib_dma_wait_moves(struct nib_device *ndev)
-{
-	return nib_dma_wait(ndev, true);
-}
-
-/* The same, not to be interrupted. */
-void nib_dma_drain(struct nib_device *ndev)
-{
-	nib_dma_wait(ndev, false);
 }
 
 /* True if contents may be lost: nothing may rely on what was moved. */

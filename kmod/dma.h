@@ -64,7 +64,6 @@ int nib_dma_commit(struct nib_dma_batch *batch);
 struct dma_fence *nib_dma_clear(struct nib_device *ndev, const struct nib_bo *bo);
 int nib_dma_clear_wait(struct nib_device *ndev, struct dma_fence *fence);
 int nib_dma_wait_moves(struct nib_device *ndev);
-void nib_dma_drain(struct nib_device *ndev);
 bool nib_dma_failed(struct nib_device *ndev);
 
 #endif

@@ -51,8 +51,7 @@ static u64 nib_bo_rank_locked(const struct nib_bo *bo, u32 how, u64 turn)
 	u64 rank, busy = 0;
 
 	/* What these say may be old; nib_bo_evict() looks again, under the reservation. */
-	if (bo->tried == turn || list_empty_careful(&bo->blocks) || READ_ONCE(bo->pins) ||
-	    READ_ONCE(bo->home))
+	if (bo->tried == turn || list_empty_careful(&bo->blocks) || READ_ONCE(bo->pins))
 		return U64_MAX;
 	list_for_each_entry(vm_bo, &bo->vms, bo_link) {
 		struct nib_vm *vm = to_nib_vm(vm_bo->base.vm);
@@ -154,7 +153,7 @@ static int nib_bo_evict(struct nib_bo *bo, struct drm_exec *exec)
 {
 	int ret;
 
-	if (list_empty(&bo->blocks) || bo->pins || bo->home)
+	if (list_empty(&bo->blocks) || bo->pins)
 		return 0;
 	if (bo->dontneed) {
 		ret = nib_bo_purge(bo, exec);
@@ -205,8 +204,8 @@ static int nib_hbm_alloc_evicting(struct nib_device *ndev, u64 size, u32 how,
 
 	drm_exec_init(&exec, DRM_EXEC_INTERRUPTIBLE_WAIT | DRM_EXEC_IGNORE_DUPLICATES, 0);
 	drm_exec_until_all_locked(&exec) {
-		/* Takes the lock that made us start again. */
-		ret = drm_exec_prepare_array(&exec, NULL, 0, 0);
+		/* The lock that made us start again comes first: there may be no other to take. */
+		ret = exec.contended ? drm_exec_lock_obj(&exec, exec.contended) : 0;
 		if (!ret)
 			ret = nib_hbm_alloc_locked(ndev, size, how, blocks, &exec, turn);
 		drm_exec_retry_on_contention(&exec);
@@ -237,16 +236,6 @@ int nib_hbm_alloc(struct nib_device *ndev, u64 size, u32 how, struct list_head *
 }
 
 /* --- Coming back --- */
-
-/* Brings a buffer back to the memory that it has kept. */
-static int nib_bo_go_home(struct nib_bo *bo, struct drm_exec *exec)
-{
-	int ret = nib_bo_move(bo, exec, bo->home);
-
-	if (!ret)
-		nib_place_put(&bo->home);
-	return ret;
-}
 
 static int nib_bo_restore_hbm(struct nib_bo *bo, struct drm_exec *exec, u64 turn)
 {
@@ -310,8 +299,6 @@ int nib_bo_validate(struct nib_bo *bo, struct drm_exec *exec, u64 turn)
 	}
 	if (bo->place->mapped)
 		return 0;
-	if (bo->home)
-		return nib_bo_go_home(bo, exec);
 	ret = nib_bo_populate(bo, exec);
 	if (ret || bo->place->mapped)
 		return ret;

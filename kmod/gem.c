@@ -127,7 +127,6 @@ static void nib_bo_free(struct nib_bo *bo)
 	if (drm_gem_is_imported(obj))
 		nib_prime_destroy(bo);
 	nib_bo_put_pages(bo, false);
-	nib_place_put(&bo->home);
 	nib_place_put(&bo->place);
 	nib_place_put(&bo->mapped);
 	drm_gem_object_release(obj);
@@ -162,6 +161,7 @@ static void nib_gem_free(struct drm_gem_object *obj)
 static vm_fault_t nib_gem_fault_lock(struct vm_fault *vmf, struct drm_gem_object *obj)
 {
 	const bool retry = fault_flag_allow_retry_first(vmf->flags);
+	struct drm_device *drm = obj->dev;
 	struct dma_resv *resv = obj->resv;
 	vm_fault_t ret;
 
@@ -184,6 +184,8 @@ static vm_fault_t nib_gem_fault_lock(struct vm_fault *vmf, struct drm_gem_object
 	ret = VM_FAULT_RETRY;
 	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
 		return ret;
+	/* The mapping may go meanwhile, and the last file with it. */
+	drm_dev_get(drm);
 	drm_gem_object_get(obj);
 	mmap_read_unlock(vmf->vma->vm_mm);
 	/* Whoever holds the lock now may be about to move it: see what comes of that. */
@@ -192,6 +194,7 @@ static vm_fault_t nib_gem_fault_lock(struct vm_fault *vmf, struct drm_gem_object
 		dma_resv_wait_timeout(resv, DMA_RESV_USAGE_KERNEL, true, MAX_SCHEDULE_TIMEOUT);
 	}
 	drm_gem_object_put(obj);
+	drm_dev_put(drm);
 	return ret;
 }
 
@@ -240,8 +243,8 @@ static vm_fault_t nib_gem_do_fault(struct vm_fault *vmf)
 	struct nib_device *ndev = to_nib_device(obj->dev);
 	struct nib_bo *bo = to_nib_bo(obj);
 	vm_fault_t ret;
+	int cookie, err;
 	bool entered;
-	int cookie;
 
 	ret = nib_gem_fault_lock(vmf, obj);
 	if (ret)
@@ -252,9 +255,12 @@ static vm_fault_t nib_gem_do_fault(struct vm_fault *vmf)
 	if (bo->purged || (nib_bo_in_hbm(bo) && !entered))
 		goto out;
 	/* What was swapped out comes back. The device sees it when it next needs it. */
-	if (!nib_bo_in_hbm(bo) && nib_bo_get_pages(bo)) {
-		ret = VM_FAULT_OOM;
-		goto out;
+	if (!nib_bo_in_hbm(bo)) {
+		err = nib_bo_get_pages(bo);
+		if (err) {
+			ret = err == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
+			goto out;
+		}
 	}
 	nib_residency_touch(bo);
 	ret = nib_gem_map_pages(vmf, bo, ndev);
@@ -417,7 +423,7 @@ static void nib_bo_count(const struct nib_bo *bo, struct nib_client_memory *memo
 		memory->shared[mem] += bo->base.size;
 	if (READ_ONCE(bo->purged))
 		return;
-	if (READ_ONCE(bo->home) || (mem == NIB_MEM_HBM && list_empty_careful(&bo->blocks)))
+	if (mem == NIB_MEM_HBM && list_empty_careful(&bo->blocks))
 		now = NIB_MEM_HOST;
 	/* Swapped out. */
 	if (now == NIB_MEM_HOST && !READ_ONCE(bo->pages) && !drm_gem_is_imported(&bo->base))

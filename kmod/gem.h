@@ -31,7 +31,6 @@ struct nib_moved;
  * @leaf: largest leaf that maps it; see place.c. Changes under the reservation.
  * @bind_leaf: largest leaf that binds may use from now on.
  * @place: where it lies once every move that was queued is done. Under the reservation.
- * @home: where it goes back to, if it has kept that memory while it is in host memory; else NULL.
  *	Under the reservation.
  * @blocks: HBM that it owns. Under the reservation.
  * @node: SRAM that it owns; a lease has others.
@@ -48,7 +47,6 @@ struct nib_moved;
  * @link: in a list of nib_device.residency, under its lock.
  * @used: when it was last used other than by a VM; see evict.h. Under nib_device.residency.lock.
  * @tried: whoever looked at it last and could not evict it. As @used.
- * @left: whoever looked at it last to make it leave. As @used.
  * @moved: whose buffer it is, for counting. Holds a reference.
  * @sgt: DMA mapping of host memory; NULL once the driver is unbound. Under
  *	nib_device.host_bos_lock, or imports_lock for an imported buffer.
@@ -64,7 +62,6 @@ struct nib_bo {
 	u64 leaf;
 	u64 bind_leaf;
 	struct nib_place *place;
-	struct nib_place *home;
 	struct list_head blocks;
 	struct drm_mm_node node;
 	struct nib_lease *lease;
@@ -80,7 +77,6 @@ struct nib_bo {
 	struct list_head link;
 	u64 used;
 	u64 tried;
-	u64 left;
 	struct nib_moved *moved;
 	struct sg_table *sgt;
 	struct list_head host_link;

@@ -41,6 +41,7 @@
  * @resident: the burst part, if any, is in SRAM once all moves that were committed are done.
  *	Changes under nib_leases.decide and lock.
  * @generation: moves of the burst part. As @resident.
+ * @tried: turn in which it was last to come in. Under nib_leases.decide.
  * @usage: what it did. Under nib_leases.lock.
  */
 struct nib_lease {
@@ -56,6 +57,7 @@ struct nib_lease {
 	struct nib_place *away;
 	bool resident;
 	u64 generation;
+	u64 tried;
 	struct nib_sram_usage usage;
 };
 
@@ -175,8 +177,6 @@ static int nib_lease_move(struct nib_lease *lease, struct nib_place *place)
 		drm_exec_retry_on_contention(&exec);
 		if (ret)
 			break;
-		/* From wherever it was. */
-		nib_place_put(&lease->bo->home);
 	}
 	drm_exec_fini(&exec);
 	return ret;
@@ -521,6 +521,7 @@ err_put:
 void nib_named_init(struct nib_named *named, struct nib_device *ndev)
 {
 	named->ndev = ndev;
+	named->count = 0;
 	INIT_LIST_HEAD(&named->jobs);
 }
 
@@ -582,6 +583,12 @@ int nib_named_add(struct nib_named *named, struct drm_file *drm_file,
 	ret = NIB_UOBJ_GET_ARRAY(&named->ndev->drm, refs, array, flags);
 	if (ret)
 		return ret;
+	named->count += array->count;
+	if (named->count > NIB_MAX_BATCH) {
+		drm_dbg(&named->ndev->drm, "more than %u leases in one call\n", NIB_MAX_BATCH);
+		kvfree(refs);
+		return -EINVAL;
+	}
 	job = kvzalloc(struct_size(job, leases, array->count), GFP_KERNEL_ACCOUNT);
 	if (job) {
 		list_add_tail(&job->link, &named->jobs);
@@ -616,11 +623,17 @@ void nib_named_begin(struct nib_named *named)
 		for (i = 0; i < job->count; i++)
 			nib_burst_name(&leases->sram, &job->leases[i]->part, turn);
 	mutex_unlock(&leases->lock);
-	/* Best effort: a job runs with what it gets. */
-	list_for_each_entry(job, &named->jobs, link)
-		for (i = 0; i < job->count; i++)
-			if (!job->leases[i]->resident)
-				nib_lease_restore(job->leases[i], leases, turn);
+	/* Best effort: a job runs with what it gets. One that does not come in is not asked again. */
+	list_for_each_entry(job, &named->jobs, link) {
+		for (i = 0; i < job->count; i++) {
+			struct nib_lease *lease = job->leases[i];
+
+			if (lease->resident || lease->tried == turn)
+				continue;
+			lease->tried = turn;
+			nib_lease_restore(lease, leases, turn);
+		}
+	}
 }
 
 /* Paired with nib_named_begin(). @submitted: the jobs were, and found what they found. */

@@ -55,10 +55,12 @@ struct nib_leases {
 /**
  * struct nib_named - leases that the jobs of a submission name; most name none.
  * @ndev: device.
+ * @count: how many they name.
  * @jobs: struct nib_named_job, in order, of those that name some.
  */
 struct nib_named {
 	struct nib_device *ndev;
+	u32 count;
 	struct list_head jobs;
 };
 

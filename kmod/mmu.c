@@ -57,15 +57,15 @@ static void nib_pt_clear(struct nib_pt *pt, struct nib_device *ndev)
 
 static struct nib_pt *nib_pt_alloc(struct nib_device *ndev, bool directory)
 {
-	struct nib_pt *pt = kzalloc_obj(*pt);
+	struct nib_pt *pt = kzalloc_obj(*pt, GFP_KERNEL_ACCOUNT);
 	int ret = -ENOMEM, cookie;
 
 	if (!pt)
 		return ERR_PTR(-ENOMEM);
 	BUILD_BUG_ON(NIB_PT_ENTRIES * sizeof(u64) > PAGE_SIZE);
-	pt->entry = (u64 *)get_zeroed_page(GFP_KERNEL);
+	pt->entry = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (directory)
-		pt->child = (struct nib_pt **)get_zeroed_page(GFP_KERNEL);
+		pt->child = (struct nib_pt **)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (!pt->entry || (directory && !pt->child))
 		goto err_free;
 	ret = nib_hbm_range_alloc(ndev, NIB_PAGE_4K, &pt->range);
@@ -445,7 +445,7 @@ static int nib_mmu_restore(struct nib_device *ndev, struct nib_fw_object *object
 /* Paired with nib_mmu_fini(). */
 int nib_mmu_init(struct nib_mmu *mmu, struct nib_device *ndev, u32 context)
 {
-	int ret;
+	int ret, cookie;
 
 	mmu->ndev = ndev;
 	mmu->context = context;
@@ -464,10 +464,13 @@ int nib_mmu_init(struct nib_mmu *mmu, struct nib_device *ndev, u32 context)
 		return ret;
 	}
 	/* Once on the list it is written after every loss. What came before is ours to mend. */
-	mutex_lock(&ndev->pt_lock);
-	if (mmu->root->losses != ndev->losses)
-		nib_pt_clear(mmu->root, ndev);
-	mutex_unlock(&ndev->pt_lock);
+	if (drm_dev_enter(&ndev->drm, &cookie)) {
+		mutex_lock(&ndev->pt_lock);
+		if (mmu->root->losses != ndev->losses)
+			nib_pt_clear(mmu->root, ndev);
+		mutex_unlock(&ndev->pt_lock);
+		drm_dev_exit(cookie);
+	}
 	return 0;
 }
 

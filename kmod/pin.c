@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * Pins, for what others rely on; leaving the device altogether, for suspend; and what users say
- * about contents that they can do without.
- */
+/* Pins, for what others rely on; and what users say about contents that they can do without. */
 #include <linux/dma-resv.h>
 
 #include <drm/drm_exec.h>
@@ -105,74 +102,6 @@ int nib_bo_pin_host(struct nib_bo *bo)
 	nib_pt_pool_fini(&pool, to_nib_device(bo->base.dev));
 	if (ret)
 		nib_bo_unpin(bo);
-	return ret;
-}
-
-/* --- Leaving the device --- */
-
-static int nib_bo_do_leave(struct nib_bo *bo, struct drm_exec *exec, u64 turn, void *arg)
-{
-	struct nib_place *home;
-	int ret;
-
-	if (!nib_bo_in_device(bo))
-		return 0;
-	home = nib_place_get(bo->place);
-	ret = nib_bo_move_to_host(bo, exec, NULL);
-	if (ret)
-		nib_place_put(&home);
-	else
-		WRITE_ONCE(bo->home, home);
-	return ret;
-}
-
-/* A buffer that may have contents in the device, and each only once a turn. */
-static struct nib_bo *nib_evict_next(struct nib_device *ndev, u64 turn)
-{
-	struct nib_residency *residency = &ndev->residency;
-	struct nib_bo *bo, *found = NULL;
-
-	spin_lock(&residency->lock);
-	list_for_each_entry(bo, &residency->bos, link) {
-		if (bo->left == turn || !kref_get_unless_zero(&bo->base.refcount))
-			continue;
-		bo->left = turn;
-		found = bo;
-		break;
-	}
-	spin_unlock(&residency->lock);
-	return found;
-}
-
-/**
- * nib_evict_all - copy what buffers have in HBM and SRAM to host memory, and wait for it.
- * @ndev: device that gets no jobs meanwhile.
- *
- * Buffers keep the memory that they had. The next job that needs them brings them back there, so
- * that nothing has to be done after the device has lost its memories. This is about buffers of all
- * clients, pinned or not, and leases; page tables and streams in HBM are the driver's own, and not
- * in it: they have copies in host memory, or must be written again.
- *
- * Not under a reservation. Returns 0, -ENOMEM, -ENODEV or -EIO. After an error what has left comes
- * back in the same way.
- */
-int nib_evict_all(struct nib_device *ndev)
-{
-	const u64 turn = nib_residency_begin(ndev);
-	struct nib_bo *bo;
-	int ret = 0;
-
-	/* New ones keep clear of it: who makes buffers is frozen, or holds up whoever calls us. */
-	while (!ret) {
-		bo = nib_evict_next(ndev, turn);
-		if (!bo)
-			break;
-		ret = nib_bo_with_lock(bo, 0, nib_bo_do_leave, NULL);
-		drm_gem_object_put(&bo->base);
-	}
-	nib_dma_drain(ndev);
-	if (!ret && nib_dma_failed(ndev))
-		ret = -EIO;
 	return ret;
 }
 

@@ -65,6 +65,7 @@ int nib_sleep_suspend(struct device *dev);
 int nib_sleep_resume(struct device *dev);
 
 /* reset.c */
+int nib_reset_init(struct nib_device *ndev);
 void nib_reset_abandon(struct nib_device *ndev);
 
 #endif

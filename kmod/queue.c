@@ -160,7 +160,7 @@ static int nib_queue_judge_locked(struct nib_queue *queue, u32 status)
 		queue->state |= NIB_QUEUE_STATE_INNOCENT;
 		nib_recovery_request(queue->ndev, NIB_RUNG_JOB, queue, "reset");
 	}
-	return -EIO;
+	return hung ? -ETIMEDOUT : -EIO;
 }
 
 /* Reads one completion if there is a new one, and signals its fence. */
@@ -522,16 +522,24 @@ static void nib_queue_strip(struct nib_queue *queue)
 	queue->ring = NULL;
 }
 
-/* Gives the queue hardware. Paired with nib_queue_detach(). */
+/*
+ * Gives the queue hardware. Paired with nib_queue_detach(), which others may call as soon as it is
+ * on the device's list.
+ */
 static int nib_queue_attach(struct nib_queue *queue)
 {
 	struct nib_device *ndev = queue->ndev;
-	int ret;
+	int cookie;
 
+	/* Who unbinds the driver meanwhile waits until the queue is where he looks for it. */
+	if (!drm_dev_enter(&ndev->drm, &cookie))
+		return -ENODEV;
 	queue->ring = dma_alloc_coherent(&ndev->pdev->dev, NIB_RING_BYTES(NIB_RING_ENTRIES),
 					 &queue->ring_dma, GFP_KERNEL);
-	if (!queue->ring)
+	if (!queue->ring) {
+		drm_dev_exit(cookie);
 		return -ENOMEM;
+	}
 	queue->vector = 1 + queue->hw_id % (ndev->irq.count - 1);
 	/* What the last queue of this id left there. */
 	memset(&ndev->ipc.ctrl->queues[queue->hw_id], 0, sizeof(ndev->ipc.ctrl->queues[0]));
@@ -541,12 +549,8 @@ static int nib_queue_attach(struct nib_queue *queue)
 	mutex_lock(&ndev->queues_lock);
 	list_add_tail(&queue->link, &ndev->queues);
 	mutex_unlock(&ndev->queues_lock);
-	ret = nib_ipc_create(ndev, &queue->object, NIB_ADM_QUEUE_CREATE,
-			     NIB_IPC_ARGS(queue->hw_id, queue->vm->context, queue->ring_dma,
-					  NIB_RING_ENTRIES, nib_queue_how(queue)));
-	if (ret)
-		nib_queue_strip(queue);
-	return ret;
+	drm_dev_exit(cookie);
+	return 0;
 }
 
 /* Nothing more is given to the device; what it has goes on until nib_queue_detach(). */
@@ -668,6 +672,14 @@ struct nib_queue *nib_queue_create(struct nib_vm *vm, u32 priority, u32 weight, 
 	ret = nib_queue_attach(queue);
 	if (ret)
 		goto err_vm;
+	ret = nib_ipc_create(ndev, &queue->object, NIB_ADM_QUEUE_CREATE,
+			     NIB_IPC_ARGS(queue->hw_id, vm->context, queue->ring_dma,
+					  NIB_RING_ENTRIES, nib_queue_how(queue)));
+	if (ret) {
+		nib_queue_detach(queue, ret);
+		nib_queue_put(&queue);
+		return ERR_PTR(ret);
+	}
 	/* One that lost the device while it was not on the list yet has missed the news. */
 	if (nib_device_lost(ndev))
 		nib_queue_abandon(queue, nib_device_lost(ndev));

@@ -34,7 +34,7 @@ void nib_queue_blame(struct nib_queue *queue)
 		queue->why = "a job is stuck";
 		nib_recovery_request(queue->ndev, NIB_RUNG_JOB, queue, queue->why);
 	} else {
-		queue->culprit_error = -EIO;
+		queue->culprit_error = -ETIMEDOUT;
 		nib_queue_die_locked(queue, NIB_QUEUE_STATE_GUILTY | NIB_QUEUE_STATE_BANNED,
 				     "a job is stuck");
 	}
@@ -164,7 +164,7 @@ static int nib_queue_redo(struct nib_queue *queue, unsigned int ms)
  * @ms: silence after which to give up.
  *
  * Without a run to end, NIB_RUNG_JOB only makes a queue go on that the device has halted. Returns
- * 0, -ETIMEDOUT, or another error if the device is lost.
+ * 0; -ETIMEDOUT; -EPROTO if the firmware refuses; or another error if the device is lost.
  */
 int nib_queue_cancel(struct nib_queue *queue, enum nib_rung rung, unsigned int ms)
 {
@@ -271,6 +271,8 @@ static void nib_queue_lose_locked(struct nib_queue *queue)
 {
 	queue->skip = 0;
 	nib_queue_warn_locked(queue);
+	if (queue->hung)
+		queue->culprit_error = -ETIMEDOUT;
 	queue->dead = -EIO;
 	nib_queue_drop_inflight_locked(queue, queue->dead);
 }
@@ -290,6 +292,7 @@ void nib_queue_outlive(struct nib_queue *queue, enum nib_restart how)
 	bool known = queue->object.generation == ndev->gate.generation;
 	struct nib_queue_place place = {};
 	bool missed = false;
+	int error;
 
 	/* A core dump that is still due would not show what it should any more. */
 	spin_lock_irq(&queue->timeline->lock);
@@ -321,12 +324,13 @@ void nib_queue_outlive(struct nib_queue *queue, enum nib_restart how)
 	} else if (lost) {
 		nib_queue_lose_locked(queue);
 	} else if (queue->hung || place.on_engine || missed) {
+		error = queue->hung ? -ETIMEDOUT : -EIO;
 		if (!queue->hung)
 			queue->state |= NIB_QUEUE_STATE_INNOCENT;
 		queue->hung = false;
 		queue->faulted = false;
 		queue->skip = 0;
-		nib_queue_end_head_locked(queue, -EIO);
+		nib_queue_end_head_locked(queue, error);
 	}
 	queue->first = queue->head;
 out:

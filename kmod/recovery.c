@@ -427,6 +427,14 @@ static void nib_recovery_queue(struct nib_device *ndev, struct nib_queue *queue)
 	if (ret == -ETIMEDOUT) {
 		nib_recovery_queue_silence(ndev);
 		/* The message was answered meanwhile, or there is no one who would. */
+		ret = nib_queue_cancelled(queue, rung, READ_ONCE(nib_rung_ms[rung]));
+		incident = false;
+	}
+	if (ret == -EPROTO || ret == -ETIMEDOUT) {
+		/* It goes on with what it was told to end, or does not do what it was told to. */
+		dev_warn(&ndev->pdev->dev, "recovery: the firmware does not see to queue %u\n",
+			 queue->hw_id);
+		nib_recovery_climb(ndev, NIB_RUNG_FIRMWARE, U32_MAX);
 		nib_queue_cancelled(queue, rung, READ_ONCE(nib_rung_ms[rung]));
 	} else if (!ret && incident) {
 		nib_recovery_helped(ndev, rung, start);

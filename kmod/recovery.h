@@ -39,8 +39,8 @@ struct nib_rung_stats {
  * struct nib_recovery - recovery of a device.
  * @lock: protects all but @work; taken in interrupts, inside the locks of queues.
  * @work: climbs. One at a time.
- * @queues: queues with a job to be ended or to be killed, by nib_queue.trouble. Each with a
- *	reference.
+ * @queues: queues with a job to be ended or to be killed, by
+ *	nib_queue.trouble_link. Each with a reference.
  * @rung: the rung that somebody asked for beyond that, 0 for none.
  * @why: for the log.
  * @current_queue: queue that the work has taken from @queues; not to be destroyed meanwhile.

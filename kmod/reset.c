@@ -44,6 +44,30 @@ void nib_reset_abandon(struct nib_device *ndev)
 		nib_pm_put(ndev);
 }
 
+static void nib_reset_forget_state(void *state)
+{
+	kfree(state);
+}
+
+/**
+ * nib_reset_init - keep the function's configuration for after its link has failed.
+ * @ndev: device, whose interrupts are set up.
+ *
+ * Returns 0 or -ENOMEM.
+ */
+int nib_reset_init(struct nib_device *ndev)
+{
+	int ret = pci_save_state(ndev->pdev);
+
+	if (ret)
+		return ret;
+	ndev->pci_state = pci_store_saved_state(ndev->pdev);
+	if (!ndev->pci_state)
+		return -ENOMEM;
+	return devm_add_action_or_reset(&ndev->pdev->dev, nib_reset_forget_state,
+					ndev->pci_state);
+}
+
 static void nib_reset_prepare(struct pci_dev *pdev)
 {
 	struct nib_device *ndev = pci_get_drvdata(pdev);
@@ -86,6 +110,8 @@ static pci_ers_result_t nib_reset_slot_reset(struct pci_dev *pdev)
 {
 	struct nib_device *ndev = pci_get_drvdata(pdev);
 
+	/* The core saves state before resets that it is asked for, not before this one. */
+	pci_load_saved_state(pdev, ndev->pci_state);
 	pci_restore_state(pdev);
 	pci_set_master(pdev);
 	if (nib_device_is_gone(ndev))

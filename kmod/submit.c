@@ -26,6 +26,7 @@
 /**
  * struct nib_submit_signal - a point of a syncobj that the batch signals.
  * @link: in nib_submit_ctx.signals.
+ * @node: in nib_submit_ctx.points.
  * @handle: syncobj handle.
  * @point: timeline point, 0 for a binary syncobj.
  * @syncobj: syncobj. Holds a reference.
@@ -34,6 +35,7 @@
  */
 struct nib_submit_signal {
 	struct list_head link;
+	struct rb_node node;
 	u32 handle;
 	u64 point;
 	struct drm_syncobj *syncobj;
@@ -45,7 +47,9 @@ int nib_submit_init(struct nib_submit_ctx *ctx, struct drm_file *file, u32 count
 {
 	ctx->file = file;
 	ctx->count = 0;
+	ctx->nsyncs = 0;
 	INIT_LIST_HEAD(&ctx->signals);
+	ctx->points = RB_ROOT;
 	ctx->jobs = kvzalloc_objs(*ctx->jobs, count);
 	return ctx->jobs ? 0 : -ENOMEM;
 }
@@ -89,6 +93,11 @@ int nib_submit_add(struct nib_submit_ctx *ctx, struct drm_sched_job *job, struct
 	if (ret)
 		return ret;
 	sub->nsyncs = syncs->count;
+	ctx->nsyncs += syncs->count;
+	if (ctx->nsyncs > NIB_MAX_BATCH) {
+		drm_dbg(drm, "more than %u syncs in one call\n", NIB_MAX_BATCH);
+		return -EINVAL;
+	}
 	for (i = 0; i < sub->nsyncs; i++) {
 		ret = nib_submit_check_sync(drm, &sub->syncs[i]);
 		if (ret)
@@ -97,17 +106,43 @@ int nib_submit_add(struct nib_submit_ctx *ctx, struct drm_sched_job *job, struct
 	return 0;
 }
 
+static bool nib_submit_is_before(const struct nib_submit_signal *signal, u32 handle, u64 point)
+{
+	return signal->handle != handle ? signal->handle < handle : signal->point < point;
+}
+
 /* What an earlier job of the batch signals that satisfies a wait: the nearest point. */
 static struct nib_submit_signal *nib_submit_find_signal(struct nib_submit_ctx *ctx,
 							const struct nib_sync_op *op)
 {
 	struct nib_submit_signal *signal, *best = NULL;
+	struct rb_node *node = ctx->points.rb_node;
 
-	list_for_each_entry(signal, &ctx->signals, link)
-		if (signal->handle == op->handle && signal->point >= op->point &&
-		    !signal->point == !op->point && (!best || signal->point < best->point))
+	while (node) {
+		signal = rb_entry(node, struct nib_submit_signal, node);
+		if (nib_submit_is_before(signal, op->handle, op->point)) {
+			node = node->rb_right;
+		} else {
 			best = signal;
-	return best;
+			node = node->rb_left;
+		}
+	}
+	return best && best->handle == op->handle && !best->point == !op->point ? best : NULL;
+}
+
+static void nib_submit_keep_signal(struct nib_submit_ctx *ctx, struct nib_submit_signal *signal)
+{
+	struct rb_node **at = &ctx->points.rb_node, *parent = NULL;
+
+	while (*at) {
+		parent = *at;
+		at = nib_submit_is_before(rb_entry(parent, struct nib_submit_signal, node),
+					  signal->handle, signal->point) ?
+		     &parent->rb_right : &parent->rb_left;
+	}
+	rb_link_node(&signal->node, parent, at);
+	rb_insert_color(&signal->node, &ctx->points);
+	list_add_tail(&signal->link, &ctx->signals);
 }
 
 /* A job need not wait for earlier ones of its own queue: they run in order anyway. */
@@ -156,7 +191,7 @@ static void nib_submit_free_signal(struct nib_submit_signal *signal)
 static int nib_submit_new_signal(struct nib_submit_ctx *ctx, const struct nib_sync_op *op,
 				 struct nib_fence *fence)
 {
-	struct nib_submit_signal *signal = kzalloc_obj(*signal);
+	struct nib_submit_signal *signal = kzalloc_obj(*signal, GFP_KERNEL_ACCOUNT);
 
 	if (!signal)
 		return -ENOMEM;
@@ -176,7 +211,7 @@ static int nib_submit_new_signal(struct nib_submit_ctx *ctx, const struct nib_sy
 		}
 	}
 	signal->fence = dma_fence_get(&fence->base);
-	list_add_tail(&signal->link, &ctx->signals);
+	nib_submit_keep_signal(ctx, signal);
 	return 0;
 }
 
@@ -195,8 +230,8 @@ static int nib_submit_add_vm(struct nib_submit_ctx *ctx, struct nib_submit_job *
 		if (ret)
 			return ret;
 	}
-	/* One a queue, since later fences of a queue take the place of earlier ones. */
-	return dma_resv_reserve_fences(resv, min(ctx->count, NIB_FILE_QUEUES));
+	/* One a job: a batch may name more queues than a client has at a time. */
+	return dma_resv_reserve_fences(resv, ctx->count);
 }
 
 static int nib_submit_signal(struct nib_submit_ctx *ctx, struct nib_submit_job *sub,
@@ -220,6 +255,7 @@ static int nib_submit_resolve(struct nib_submit_ctx *ctx)
 	int ret;
 
 	for (i = 0; i < ctx->count; i++) {
+		cond_resched();
 		sub = &ctx->jobs[i];
 		nib_fence_emit(sub->fence);
 		sub->done = dma_fence_get(&sub->fence->base);
@@ -285,6 +321,8 @@ int nib_submit_commit(struct nib_submit_ctx *ctx)
 	for (i = 0; i < ctx->count; i++)
 		nib_submit_push(ctx, &ctx->jobs[i]);
 	list_for_each_entry(signal, &ctx->signals, link) {
+		/* A point goes past all before it that are pending. */
+		cond_resched();
 		if (signal->chain)
 			drm_syncobj_add_point(signal->syncobj, signal->chain, signal->fence,
 					      signal->point);

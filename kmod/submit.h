@@ -7,6 +7,7 @@
 #define NIB_SUBMIT_H
 
 #include <linux/list.h>
+#include <linux/rbtree.h>
 #include <linux/types.h>
 
 #include "nib_drm.h"
@@ -40,13 +41,17 @@ struct nib_submit_job {
  * @file: client.
  * @jobs: jobs, in order.
  * @count: how many of them were added.
- * @signals: struct nib_submit_signal: what syncobjs get once nothing can fail any more.
+ * @nsyncs: syncs of all of them.
+ * @signals: struct nib_submit_signal: what syncobjs get once nothing can fail any more, in order.
+ * @points: the same, by handle and point.
  */
 struct nib_submit_ctx {
 	struct drm_file *file;
 	struct nib_submit_job *jobs;
 	u32 count;
+	u32 nsyncs;
 	struct list_head signals;
+	struct rb_root points;
 };
 
 int nib_submit_init(struct nib_submit_ctx *ctx, struct drm_file *file, u32 count);

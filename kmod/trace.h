@@ -213,7 +213,8 @@ TRACE_EVENT(nib_ipc_call,
 				   { NIB_ADM_STREAM_DESTROY, "STREAM_DESTROY" },
 				   { NIB_ADM_QUEUE_CREATE, "QUEUE_CREATE" },
 				   { NIB_ADM_QUEUE_DESTROY, "QUEUE_DESTROY" },
-				   { NIB_ADM_QUEUE_RESET, "QUEUE_RESET" }),
+				   { NIB_ADM_QUEUE_RESET, "QUEUE_RESET" },
+				   { NIB_ADM_JOB_CANCEL, "JOB_CANCEL" }),
 		  __entry->arg, __entry->ret, __entry->ns)
 );
 

@@ -33,16 +33,18 @@
  *	EIO	 the device does not answer
  *	EOPNOTSUPP this object cannot do that
  * Errors on fences: EFAULT for an access to an unmapped address, EINVAL for a stream that an
- * argument made impossible, ECANCELED for a job dropped because its queue died, EIO for a reset,
- * ENODEV for a device that is gone.
+ * argument made impossible, ETIMEDOUT for a job that was stuck, ECANCELED for a job dropped because
+ * its queue died, EIO for one that was lost by no fault of its own (a reset, a memory error), ENODEV
+ * for a device that is gone.
  *
  * All synchronisation is explicit, by syncobjs.
  *
  * Recovery. A job is stuck if its packet is on the engine and does not get on for a period, or if it
  * waits at a closed semaphore for four of them; the module's parameter watchdog_ms is the period. Run
  * time does not matter. What is done about it, each when the one before it did not help in its time:
- *	job		it ends with EIO, those behind it run: queues with NIB_QUEUE_KEEP_GOING only
- *	queue		it ends with EIO, those behind it with ECANCELED; the queue is GUILTY and BANNED
+ *	job		it ends with ETIMEDOUT, those behind it run: queues with NIB_QUEUE_KEEP_GOING only
+ *	queue		it ends with ETIMEDOUT, those behind it with ECANCELED; the queue is GUILTY and
+ *			BANNED
  *	engine		the same; jobs of others are suspended meanwhile
  *	firmware	the same; jobs of others go on at the packet they were at, but for the one, if
  *			any, whose packet was on the engine: it ends with EIO, its queue is INNOCENT and
@@ -51,7 +53,7 @@
  *			buffers, mappings and streams stay. All queues are dead: LOST, and INNOCENT unless
  *			they are GUILTY, from before it happens: what was read is sound if the state says so
  *			afterwards. Their jobs end with EIO. New queues work at once
- *	wedged		all fences end with EIO, and the accel node has a uevent "WEDGED=rebind,bus-reset"
+ *	wedged		all other fences end with EIO, and the accel node has a uevent "WEDGED=rebind,bus-reset"
  * A call that comes in the middle of it waits for its end.
  *
  * Buffers are shared by DRM's PRIME ioctls. Buffers in host memory can be given to any driver; those
@@ -80,6 +82,8 @@ extern "C" {
 #define NIB_DRM_MINOR	1
 
 #define NIB_MAX_ARRAY	1024u
+/* Syncs, and leases, of all jobs or operations of one call together. */
+#define NIB_MAX_BATCH	8192u
 
 /**
  * struct nib_obj_array - array of objects.

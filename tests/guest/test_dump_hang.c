@@ -49,7 +49,7 @@ int main(void)
 	OK(submit(g.fd, g.queue, hang, fence[0]));
 	OK(submit(g.fd, g.queue, behind, fence[1]));
 	OK(syncobj_wait(g.fd, fence[0], 60000));
-	EXPECT(fence_status(g.fd, fence[0]), -EIO);
+	EXPECT(fence_status(g.fd, fence[0]), -ETIMEDOUT);
 
 	dump = dump_take();
 	dump_check_header(&dump);

@@ -78,7 +78,7 @@ static void check_stuck(void)
 	struct dump dump;
 
 	control("{\"inject\":\"stuck-packet\",\"rung\":\"queue\",\"after\":1}");
-	EXPECT(run_job(), -EIO);
+	EXPECT(run_job(), -ETIMEDOUT);
 	reason = take(&dump, "stuck");
 	EQUAL(reason->status, NIB_DONE_CANCELLED);
 	EQUAL(reason->packet, 1);

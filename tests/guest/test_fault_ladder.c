@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Trouble that ends only with a certain rung of the ladder: it is climbed to, no further, and who is
- * hurt is told what he must know. Guilty jobs end with EIO, others as little as the rung allows, and
+ * hurt is told what he must know. Guilty jobs end with ETIMEDOUT, others as little as the rung allows, and
  * the device works afterwards.
  */
 #include "fault.h"
@@ -112,7 +112,7 @@ static void stick(const char *rung)
 static void stuck_until_the_queue_is_reset(void)
 {
 	stick("queue");
-	expect_ends(fences, -EIO, -ECANCELED);
+	expect_ends(fences, -ETIMEDOUT, -ECANCELED);
 	expect_others_fine();
 	expect_guilty();
 	expect_resets(0, 0, 0);
@@ -122,7 +122,7 @@ static void stuck_until_the_queue_is_reset(void)
 static void stuck_until_the_engine_is_reset(void)
 {
 	stick("engine");
-	expect_ends(fences, -EIO, -ECANCELED);
+	expect_ends(fences, -ETIMEDOUT, -ECANCELED);
 	expect_others_fine();
 	expect_guilty();
 	expect_resets(1, 0, 0);
@@ -132,7 +132,7 @@ static void stuck_until_the_engine_is_reset(void)
 static void stuck_until_the_firmware_is_rebooted(void)
 {
 	stick("firmware");
-	expect_ends(fences, -EIO, -ECANCELED);
+	expect_ends(fences, -ETIMEDOUT, -ECANCELED);
 	expect_others_fine();
 	expect_guilty();
 	expect_resets(0, 1, 0);
@@ -158,10 +158,24 @@ static void expect_others_lost(void)
 	CHECK(state.resets);
 }
 
+/* Whoever is told to end it, and refuses to, is started anew. */
+static void stuck_and_the_firmware_does_not_care(void)
+{
+	begin();
+	control("{\"inject\":\"bad-answer\",\"op\":\"queue-reset\"}");
+	control("{\"inject\":\"stuck-packet\",\"queue\":%u,\"rung\":\"queue\",\"after\":1}", w.hw);
+	submit_all();
+	expect_ends(fences, -ETIMEDOUT, -ECANCELED);
+	expect_others_fine();
+	expect_guilty();
+	expect_resets(0, 1, 0);
+	start_anew();
+}
+
 static void stuck_until_the_function_is_reset(void)
 {
 	stick("function");
-	EXPECT(fence_end(w.fd, fences[0]), -EIO);
+	EXPECT(fence_end(w.fd, fences[0]), -ETIMEDOUT);
 	expect_others_lost();
 	expect_guilty();
 	CHECK(queue_state(w.fd, w.queue).state & NIB_QUEUE_STATE_LOST);
@@ -287,6 +301,7 @@ int main(void)
 	RUN(stuck_until_the_queue_is_reset());
 	RUN(stuck_until_the_engine_is_reset());
 	RUN(stuck_until_the_firmware_is_rebooted());
+	RUN(stuck_and_the_firmware_does_not_care());
 	RUN(stuck_until_the_function_is_reset());
 	RUN(firmware_stops("firmware-crash"));
 	RUN(firmware_stops("firmware-hang"));

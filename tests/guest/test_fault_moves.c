@@ -160,7 +160,7 @@ static void function_reset(void)
 	packet_fill(&s, part_va(0), BYTES / 4, 8);
 	packet_end(&s);
 	control("{\"inject\":\"stuck-packet\",\"queue\":%u,\"rung\":\"function\"}", w.hw);
-	EXPECT(worker_run(&w, 1), -EIO);
+	EXPECT(worker_run(&w, 1), -ETIMEDOUT);
 	for (i = 0; i < 1000 && query_device(m.g.fd).function_resets == resets; i++)
 		usleep(10000);
 	EQUAL(query_device(m.g.fd).function_resets, resets + 1);

@@ -82,6 +82,7 @@ static void job_ended(struct client *c, int status, uint32_t value, uint32_t at)
 		count(&ends->faulted);
 		break;
 	case -EIO:
+	case -ETIMEDOUT:
 		count(&ends->failed);
 		break;
 	case -ECANCELED:

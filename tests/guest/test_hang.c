@@ -57,7 +57,7 @@ int main(void)
 	OK(syncobj_wait(g.fd, fence[0], 20000));
 	CHECK(now_ns() - begin > 900000000ull);
 	OK(syncobj_wait(g.fd, fence[1], 20000));
-	EXPECT(fence_status(g.fd, fence[0]), -EIO);
+	EXPECT(fence_status(g.fd, fence[0]), -ETIMEDOUT);
 	EXPECT(fence_status(g.fd, fence[1]), -ECANCELED);
 	state = queue_state(g.fd, g.queue);
 	EQUAL(state.state, NIB_QUEUE_STATE_GUILTY | NIB_QUEUE_STATE_BANNED);

@@ -91,6 +91,7 @@ static void check_gone(struct guest *g, uint32_t bo, volatile uint32_t *p)
 	}
 	EQUAL(sig, SIGBUS);
 	signal(SIGBUS, SIG_DFL);
+	EXPECT(vm_map(g->fd, g->vm, bo, 0, VA, SIZE, 0), -EINVAL);
 	/* Without it all is well. */
 	OK(vm_unmap(g->fd, g->vm, VA, SIZE));
 	OK(run_job(g));

@@ -58,12 +58,12 @@ static void hangs_again_and_again(void)
 		w.hw);
 	for (i = 0; i < STRIKES; i++) {
 		OK(worker_submit(&w, 1, 0, fence[0]));
-		EXPECT(fence_end(w.fd, fence[0]), -EIO);
+		EXPECT(fence_end(w.fd, fence[0]), -ETIMEDOUT);
 		EQUAL(queue_state(w.fd, w.queue).state, NIB_QUEUE_STATE_GUILTY);
 	}
 	OK(worker_submit(&w, 1, 0, fence[0]));
 	OK(worker_submit(&w, 2, 0, fence[1]));
-	EXPECT(fence_end(w.fd, fence[0]), -EIO);
+	EXPECT(fence_end(w.fd, fence[0]), -ETIMEDOUT);
 	EXPECT(fence_end(w.fd, fence[1]), -ECANCELED);
 	EQUAL(queue_state(w.fd, w.queue).state, NIB_QUEUE_STATE_GUILTY | NIB_QUEUE_STATE_BANNED);
 	control_clear();
@@ -82,16 +82,22 @@ int main(void)
 	before = query_device(w.fd);
 	middle("\"mmu-fault\"", -EFAULT, NIB_DONE_FAULT_WRITE);
 	new_queue();
-	middle("\"stuck-packet\",\"rung\":\"queue\"", -EIO, NIB_DONE_CANCELLED);
+	middle("\"stuck-packet\",\"rung\":\"queue\"", -ETIMEDOUT, NIB_DONE_CANCELLED);
 	EQUAL(query_device(w.fd).reset_count, before.reset_count);
 	new_queue();
-	middle("\"stuck-packet\",\"rung\":\"engine\"", -EIO, NIB_DONE_CANCELLED);
+	middle("\"stuck-packet\",\"rung\":\"engine\"", -ETIMEDOUT, NIB_DONE_CANCELLED);
 	wait_for_resets(w.fd, before.reset_count + 1);
 	EQUAL(query_device(w.fd).engine_resets, before.engine_resets + 1);
 	new_queue();
-	middle("\"stuck-packet\",\"rung\":\"firmware\"", -EIO, NIB_DONE_CANCELLED);
+	middle("\"stuck-packet\",\"rung\":\"firmware\"", -ETIMEDOUT, NIB_DONE_CANCELLED);
 	wait_for_resets(w.fd, before.reset_count + 2);
 	EQUAL(query_device(w.fd).fw_reboots, before.fw_reboots + 1);
+	/* A firmware that refuses to end it is started anew; the queue goes on all the same. */
+	new_queue();
+	control("{\"inject\":\"bad-answer\",\"op\":\"job-cancel\"}");
+	middle("\"stuck-packet\",\"rung\":\"firmware\"", -ETIMEDOUT, NIB_DONE_CANCELLED);
+	wait_for_resets(w.fd, before.reset_count + 3);
+	EQUAL(query_device(w.fd).fw_reboots, before.fw_reboots + 2);
 	new_queue();
 	hangs_again_and_again();
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A packet that hangs until queue, engine, firmware or function are reset: the driver climbs just as
- * far. The job that hangs ends with EIO and its queue with it. Everybody else's jobs go on and give
+ * far. The job that hangs ends with ETIMEDOUT and its queue with it. Everybody else's jobs go on and give
  * the right results, unless what they work on is lost, which they are told.
  */
 #include "innocent.h"
@@ -59,7 +59,7 @@ static void climb(const struct rung *rung)
 	begin = now_ns();
 	OK(worker_submit(&guilty, 1, 0, fence[0]));
 	OK(worker_submit(&guilty, 2, 0, fence[1]));
-	EXPECT(fence_end(guilty.fd, fence[0]), -EIO);
+	EXPECT(fence_end(guilty.fd, fence[0]), -ETIMEDOUT);
 	EXPECT(fence_end(guilty.fd, fence[1]), -ECANCELED);
 	printf("%s: fence after %.0f ms\n", rung->name, (double)(now_ns() - begin) * 1e-6);
 	/* Fences come as soon as the device has reported; the count, once the reset has helped. */

@@ -72,7 +72,7 @@ static void any_round(struct innocent_work *w, struct innocent *shown, uint32_t 
 	CHECK(!ret || ret == -ECANCELED);
 	for (i = 0; i < sent; i++) {
 		status = fence_end(w->g.fd, w->fence[i]);
-		CHECK(!status || status == -EIO || status == -ECANCELED);
+		CHECK(!status || status == -EIO || status == -ETIMEDOUT || status == -ECANCELED);
 		if (status)
 			break;
 	}

@@ -64,7 +64,7 @@ int main(void)
 	control("{\"inject\":\"stuck-packet\",\"queue\":%u,\"rung\":\"function\"}", w.hw);
 	OK(worker_submit(&w, 1, 0, fence[0]));
 	OK(worker_submit(&w, 2, 0, fence[1]));
-	EXPECT(fence_end(w.fd, fence[0]), -EIO);
+	EXPECT(fence_end(w.fd, fence[0]), -ETIMEDOUT);
 	CHECK(fence_end(w.fd, fence[1]));
 	CHECK(!strcmp(uevent_wedged(events), "rebind,bus-reset"));
 

@@ -175,6 +175,30 @@ static void check_all_or_nothing(void)
 	drmSyncobjDestroy(g.fd, a);
 }
 
+/* As many syncs as a call may have, and one more: it takes them, or says so, and neither takes long. */
+static void check_many_syncs(void)
+{
+	enum { JOBS = NIB_MAX_BATCH / NIB_MAX_ARRAY };
+	struct nib_sync_op *syncs = calloc(NIB_MAX_BATCH, sizeof(*syncs));
+	uint32_t t = syncobj(g.fd), done = syncobj(g.fd), stream = set(60, 1), i;
+	struct nib_sync_op last = { NIB_SYNC_SIGNAL, done, 0 };
+	struct nib_job jobs[JOBS + 1];
+
+	CHECK(syncs);
+	for (i = 0; i < NIB_MAX_BATCH; i++)
+		syncs[i] = (struct nib_sync_op){ NIB_SYNC_SIGNAL | NIB_SYNC_TIMELINE, t, i + 1 };
+	for (i = 0; i < JOBS; i++)
+		jobs[i] = job(i % 2 ? queue2 : g.queue, stream, syncs + i * NIB_MAX_ARRAY,
+			      NIB_MAX_ARRAY);
+	jobs[JOBS] = job(g.queue, stream, &last, 1);
+	EXPECT(submit_jobs(g.fd, jobs, JOBS + 1), -EINVAL);
+	OK(submit_jobs(g.fd, jobs, JOBS));
+	OK(timeline_wait(g.fd, t, NIB_MAX_BATCH, 60000, 0));
+	drmSyncobjDestroy(g.fd, t);
+	drmSyncobjDestroy(g.fd, done);
+	free(syncs);
+}
+
 /* More jobs than the ring has entries: the rest waits in the kernel, in order. */
 static void check_full_ring(void)
 {
@@ -290,6 +314,7 @@ int main(void)
 	check_one_call(true);
 	check_wait_before_signal();
 	check_all_or_nothing();
+	check_many_syncs();
 	check_full_ring();
 	check_no_overtaking();
 	check_async_bind();
