@@ -268,6 +268,71 @@ START_TEST(attention_codes)
 }
 END_TEST
 
+/* A power of two that brings a number near 1. */
+static float bring_near_one(float x)
+{
+	int e;
+
+	if (!isfinite(x) || x == 0)
+		return 1;
+	frexpf(x, &e);
+	return nib_pow2(e < -126 ? 126 : e > 126 ? -126 : -e);
+}
+
+/*
+ * The same as keys: each head has one, in one place, against a key of zeros. Its score is near 1, so
+ * that the result shows its bits; a NaN or an infinity shows, too.
+ */
+START_TEST(attention_key_codes)
+{
+	uint32_t fmt = kv_formats[_i], kv = 8, dim = 64, width = kv * dim, round, h, s, t, i;
+	size_t data = nib_row_data_bytes(fmt, width), scales = nib_row_scale_bytes(fmt, width);
+	size_t pitch = nib_row_bytes(fmt, width);
+	const float one = 1.0f;
+	float *key = fixture_alloc(width * 4);
+	struct attention_case c;
+
+	fixture_seed(_i + 620);
+	attention_make(&c, fmt, NIB_FMT_F32, 0, 1, kv, 4, dim, 0);
+	c.job.scale = 1;
+	memset(c.k, 0, 2 * pitch);
+	if (fmt == NIB_FMT_NVFP4)
+		memcpy(c.k + pitch + data + scales, &one, sizeof(one));
+	/* 65536: all codes of 16 bits, or all of eight under all scales. */
+	for (round = 0; round < 65536; round += kv) {
+		memset(c.k + pitch, 0, nib_format_terms(fmt) * (data + scales));
+		memset(c.q, 0, width * 16);
+		for (h = 0; h < kv; h++) {
+			uint32_t code = round + h, at = h * dim + (code * 7 + code / 256) % dim;
+
+			for (t = 0; t < nib_format_terms(fmt); t++)
+				fixture_row_put(fmt, c.k + pitch, width, t, at,
+						nib_format_bits(fmt) == 32 ? fixture_u32() :
+						nib_format_bits(fmt) == 16 ? code :
+						code & ((1u << nib_format_bits(fmt)) - 1));
+		}
+		for (i = 0; i < scales; i++)
+			for (t = 0; t < nib_format_terms(fmt); t++)
+				c.k[pitch + t * (data + scales) + data + i] = (uint8_t)(round / 256);
+		nib_kernels_scalar.row_decode(fmt, c.k + pitch, width, 0, width, key);
+		for (h = 0; h < kv; h++)
+			for (i = 0; i < dim; i++)
+				for (s = 0; s < 4 && nib_bits(key[h * dim + i]) << 1; s++)
+					c.q[(h * 4 + s) * dim + i] =
+						bring_near_one(key[h * dim + i]) * (1 + s * 0.25f);
+		c.job.out = c.want;
+		nib_kernels_scalar.attention(&c.job, c.scratch);
+		c.job.out = c.got;
+		for (t = 0; fixture_table(t); t++) {
+			fixture_table(t)->attention(&c.job, c.scratch);
+			fixture_same(c.got, c.want, width * 4, fixture_table(t)->name);
+		}
+	}
+	attention_free(&c);
+	free(key);
+}
+END_TEST
+
 /* Rows that go together, and K/V heads that go alone: the bits of row by row. */
 START_TEST(attention_rows)
 {
@@ -337,6 +402,7 @@ int main(void)
 	tcase_add_test(tests, attention_positions);
 	tcase_add_loop_test(tests, attention_formats, 0, KV_FORMATS);
 	tcase_add_loop_test(tests, attention_codes, 0, KV_FORMATS);
+	tcase_add_loop_test(tests, attention_key_codes, 0, KV_FORMATS);
 	tcase_add_loop_test(tests, attention_rows, 0, KV_FORMATS * 8);
 	suite_add_tcase(suite, tests);
 	return fixture_run(suite);

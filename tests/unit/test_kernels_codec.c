@@ -519,6 +519,94 @@ START_TEST(panels)
 }
 END_TEST
 
+/* What a code is worth under a scale; see arithmetic.md. */
+static float scaled(uint32_t fmt, uint32_t code, uint32_t scale)
+{
+	float s = fmt == NIB_FMT_NVFP4 ? nib_ue4m3_decode(scale) : nib_e8m0_decode(scale);
+
+	return element_of(fmt)->decode(code) * s;
+}
+
+/* All codes under all scales, NaNs and both ends included: in rows, and as outputs of panels. */
+START_TEST(every_code_and_scale)
+{
+	uint32_t fmt = block_formats[_i], k = 256, codes = 1u << nib_format_bits(fmt), s, t, i;
+	size_t scales = nib_row_data_bytes(fmt, k) + nib_row_scale_bytes(fmt, k);
+	uint8_t *row = fixture_alloc(nib_row_bytes(fmt, k));
+	uint8_t *w = fixture_alloc(nib_panels_bytes(fmt, 256, k));
+	float want[2][256], got[256], alpha = 0.75f, row_scale = 1.5f, v;
+
+	for (s = 0; s < 256; s++) {
+		for (i = 0; i < k; i++) {
+			want[0][i] = scaled(fmt, i % codes, s);
+			for (t = 0; t < nib_format_terms(fmt); t++) {
+				/* The other term has another code. */
+				uint32_t code = (i + t * 91) % codes;
+
+				v = scaled(fmt, code, s);
+				want[0][i] = t ? want[0][i] + v : v;
+				fixture_row_put(fmt, row, k, t, i, code);
+				*fixture_row_scale(fmt, row, k, t, i) = (uint8_t)s;
+				fixture_panel_put(fmt, w, k, t, s, i, code);
+				*fixture_panel_scale(fmt, w, k, t, s, i) = (uint8_t)s;
+			}
+			want[1][i] = nib_canonical(want[0][i] * alpha);
+			if (fmt == NIB_FMT_NVFP4)
+				want[0][i] *= row_scale;
+			want[0][i] = nib_canonical(want[0][i]);
+		}
+		if (fmt == NIB_FMT_NVFP4)
+			memcpy(row + scales, &row_scale, sizeof(row_scale));
+		for (t = 0; !t || fixture_table(t - 1); t++) {
+			const struct nib_kernels *table =
+				t ? fixture_table(t - 1) : &nib_kernels_scalar;
+
+			table->row_decode(fmt, row, k, 0, k, got);
+			fixture_same(got, want[0], k, table->name);
+			table->panel_decode(fmt, w, k, s, alpha, got);
+			fixture_same(got, want[1], k, table->name);
+		}
+	}
+	free(row);
+	free(w);
+}
+END_TEST
+
+/* All tables: every code of a narrow format; every upper half of FP32, with lower ones around ties. */
+START_TEST(conversions_of_every_code)
+{
+	static const uint32_t plain[] = { NIB_FMT_F32, NIB_FMT_BF16, NIB_FMT_F16,
+					  NIB_FMT_E4M3, NIB_FMT_E5M2 };
+	static const uint16_t lower[] = { 0, 1, 0x1000, 0x7fff, 0x8000, 0x8001, 0xefff, 0xffff };
+	uint32_t src = plain[_i], bits = nib_format_bits(src), count, code, i, t;
+	uint8_t *from = fixture_alloc(65536 * 4), *want = fixture_alloc(65536 * 4);
+	uint8_t *got = fixture_alloc(65536 * 4);
+	size_t part;
+
+	count = bits == 8 ? 256 : 65536;
+	for (part = 0; part < (bits == 32 ? sizeof(lower) / sizeof(lower[0]) : 1); part++) {
+		for (i = 0; i < count; i++) {
+			code = bits == 32 ? i << 16 | lower[part] : i;
+			memcpy(from + i * bits / 8, &code, bits / 8);
+		}
+		for (i = 0; i < 5; i++) {
+			size_t bytes = count * nib_format_bits(plain[i]) / 8;
+
+			nib_kernels_scalar.convert(plain[i], want, src, from, count);
+			for (t = 0; fixture_table(t); t++) {
+				memset(got, 0x5a, bytes);
+				fixture_table(t)->convert(plain[i], got, src, from, count);
+				CHECK_MSG(!memcmp(got, want, bytes), "%s: %u to %u",
+					  fixture_table(t)->name, src, plain[i]);
+			}
+		}
+	}
+	free(from);
+	free(want);
+	free(got);
+}
+END_TEST
+
 /* Every pair of plain formats, against decode and encode one by one; all tables. */
 START_TEST(conversions)
 {
@@ -595,7 +683,9 @@ int main(void)
 	tcase_add_loop_test(tests, tables_rows, 0, fixture_tables());
 	tcase_add_loop_test(tests, row_values, 0, BLOCK_FORMATS);
 	tcase_add_loop_test(tests, panels, 0, FIXTURE_GEMM_FORMATS + 1);
+	tcase_add_loop_test(tests, every_code_and_scale, 0, BLOCK_FORMATS);
 	tcase_add_loop_test(tests, conversions, 0, 5);
+	tcase_add_loop_test(tests, conversions_of_every_code, 0, 5);
 	tcase_add_test(tests, integers);
 	suite_add_tcase(suite, tests);
 	return fixture_run(suite);
