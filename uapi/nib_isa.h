@@ -226,7 +226,7 @@ enum nib_layout {
 /**
  * struct nib_pkt_gather - rows of a table, by index, to FP32 rows.
  * @rows: [arg] how many.
- * @index: [arg] address of __u32 indices; one at or past @table_rows faults (NIB_FAULT_INDEX).
+ * @index: [arg] address of __u32 indices; one at or past @table_rows faults (NIB_DONE_FAULT_INDEX).
  * @table: [arg] address of the table; aligned to 64 for panels, 16 for rows of block formats, else 4.
  * @table_rows: rows in the table.
  * @table_pitch: bytes from row to row (NIB_LAYOUT_ROWS), else 0.
@@ -268,7 +268,7 @@ NIB_STATIC_ASSERT(sizeof(struct nib_kv_row) == 8, "row table entry");
 /*
  * Block table of sequence s: __u64 page addresses at blocks + s * stride * 8. Position p lives in
  * page p / page_tokens, at page + offset + p % page_tokens * nib_row_bytes(fmt, width). Pages may
- * lie in any memory. An entry at or past the stride faults (NIB_FAULT_INDEX).
+ * lie in any memory. An entry at or past the stride faults (NIB_DONE_FAULT_INDEX).
  */
 
 /**

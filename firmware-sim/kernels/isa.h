@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Names of kernels that are compiled once per instruction set: codec.c, vec.c, sample.c,
- * depthwise.c and scan.c are the same lane-agnostic loops for all of them, so that their bits agree by construction; vector.c and
- * scalar.c put the tables together. The makefile defines NIB_ISA as scalar, avx2 or avx512.
+ * Names of kernels that are compiled once per instruction set. sample.c, depthwise.c and scan.c are
+ * the same lane-agnostic loops for all of them, so that their bits agree by construction; codec.c and
+ * vec.c are such loops but for what compilers do not make of them, attention.c has its inner loops by
+ * instruction set, and GEMMs are files of their own. vector.c and scalar.c put the tables together.
+ * The makefile defines NIB_ISA as scalar, avx2 or avx512.
  */
 #ifndef NIB_KERNELS_ISA_H
 #define NIB_KERNELS_ISA_H
