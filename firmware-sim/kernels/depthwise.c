@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Depthwise convolution of a row of output pixels: channels are lanes, a strip of them stays in
- * registers over all taps. Compiled once per instruction set; see isa.h.
+ * Depthwise convolution of a row of output pixels: channels are lanes, sums of a strip of them stay
+ * in the nearest cache over all taps. Compiled once per instruction set; see isa.h.
  */
 #include "element.h"
 #include "isa.h"
@@ -9,17 +9,28 @@
 
 #define STRIP	64u	/* channels */
 
-NIB_INLINE float pixel_element(uint32_t fmt, const uint8_t *pixel, uint32_t c)
+/* Element @i of a pixel, or of what follows some channel of it. */
+NIB_INLINE float pixel_element(uint32_t fmt, const uint8_t *pixel, size_t i)
 {
 	uint16_t half;
 	float x;
 
 	if (fmt == NIB_FMT_BF16) {
-		memcpy(&half, pixel + c * 2ul, 2);
+		memcpy(&half, pixel + i * 2, 2);
 		return nib_bf16_decode(half);
 	}
-	memcpy(&x, pixel + c * 4ul, 4);
+	memcpy(&x, pixel + i * 4, 4);
 	return x;
+}
+
+/* acc += pixel * w, each of @n channels. */
+NIB_INLINE void strip_tap(uint32_t fmt, const uint8_t *restrict pixel, const float *restrict w,
+			  size_t n, float *restrict acc)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		acc[i] = nib_fma(pixel_element(fmt, pixel, i), w[i], acc[i]);
 }
 
 static void activate(uint32_t activation, float *x, uint32_t n)
@@ -41,7 +52,8 @@ static void activate(uint32_t activation, float *x, uint32_t n)
 NIB_INLINE void strip_taps(const struct nib_depthwise_job *job, uint32_t fmt, uint32_t x,
 			   uint32_t c, uint32_t n, float *restrict acc)
 {
-	uint32_t ky, kx, i;
+	const size_t offset = (size_t)c * (fmt == NIB_FMT_BF16 ? 2 : 4);
+	uint32_t ky, kx;
 
 	for (ky = 0; ky < job->kernel_h; ky++) {
 		if (!job->in[ky])
@@ -55,15 +67,11 @@ NIB_INLINE void strip_taps(const struct nib_depthwise_job *job, uint32_t fmt, ui
 
 			if (at < 0 || at >= job->in_w)
 				continue;
-			pixel = job->in[ky] + (size_t)at * job->in_pitch[ky];
+			pixel = job->in[ky] + (size_t)at * job->in_pitch[ky] + offset;
 			if (n == STRIP)
-				for (i = 0; i < STRIP; i++)
-					acc[i] = nib_fma(pixel_element(fmt, pixel, c + i), w[i],
-							 acc[i]);
+				strip_tap(fmt, pixel, w, STRIP, acc);
 			else
-				for (i = 0; i < n; i++)
-					acc[i] = nib_fma(pixel_element(fmt, pixel, c + i), w[i],
-							 acc[i]);
+				strip_tap(fmt, pixel, w, n, acc);
 		}
 	}
 }

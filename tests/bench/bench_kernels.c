@@ -260,21 +260,145 @@ static void bench_sample(const struct nib_kernels *table, uint32_t n, float temp
 	free(scratch);
 }
 
+static void bench_convert(const struct nib_kernels *table, uint32_t to, uint32_t from)
+{
+	uint32_t n = 8192, i;
+	void *x = make(n * 4ul), *y = make(n * 4ul);
+	char name[96];
+
+	snprintf(name, sizeof(name), "convert %s to %s", format_name(from), format_name(to));
+	if (wanted(name))
+		report(table->name, name,
+		       BEST(for (i = 0; i < 16; i++) table->convert(to, y, from, x, n)) / 16,
+		       n * nib_format_bits(from) / 8.0, 0);
+	free(x);
+	free(y);
+}
+
+static void bench_panel(const struct nib_kernels *table, uint32_t fmt)
+{
+	uint32_t k = 8192, i;
+	void *w = make_panels(fmt, NIB_PANEL_N, k);
+	float *x = make(k * 4ul);
+	char name[96];
+
+	snprintf(name, sizeof(name), "panel_decode %s", format_name(fmt));
+	if (wanted(name))
+		report(table->name, name,
+		       BEST(for (i = 0; i < 16; i++)
+				table->panel_decode(fmt, w, k, i * 4, 1, x)) / 16,
+		       k * nib_format_bits(fmt) / 8.0, 0);
+	free(w);
+	free(x);
+}
+
+/* One row of output pixels, 3 x 3 taps. */
+static void bench_depthwise(const struct nib_kernels *table, uint32_t fmt, uint32_t width,
+			    uint32_t channels)
+{
+	size_t pixel = channels * nib_format_bits(fmt) / 8, pitch[3] = { pixel, pixel, pixel };
+	uint8_t *in = make(3 * width * pixel), *out = make(width * pixel);
+	const uint8_t *rows[3] = { in, in + width * pixel, in + 2 * width * pixel };
+	float *w = make_floats(9ul * channels);
+	struct nib_depthwise_job job = {
+		.in = rows, .w = w, .out = out, .in_pitch = pitch, .out_pitch = pixel,
+		.in_w = width, .count = width, .channels = channels, .kernel_h = 3,
+		.kernel_w = 3, .stride = 1, .pad = 1, .dilation = 1, .in_fmt = (uint16_t)fmt,
+		.out_fmt = (uint16_t)fmt, .activation = NIB_ACT_SILU,
+	};
+	char name[96];
+
+	snprintf(name, sizeof(name), "depthwise %s, %u pixels of %u channels", format_name(fmt),
+		 width, channels);
+	if (wanted(name))
+		report(table->name, name, BEST(table->depthwise(&job)), 3.0 * width * pixel,
+		       18.0 * width * channels);
+	free(in);
+	free(out);
+	free(w);
+}
+
+/* Rows of a sequence: first generation (a state matrix by channel), second (a scalar by head). */
+static void bench_scan(const struct nib_kernels *table, uint32_t rows, uint32_t channels,
+		       uint32_t states, uint32_t share, uint32_t flags)
+{
+	uint32_t heads = channels / share, i;
+	size_t per_a = flags & NIB_SCAN_SCALAR_A ? 1 : states;
+	float *x = make_floats((size_t)rows * channels), *y = make((size_t)rows * channels * 4);
+	float *delta = make_floats((size_t)rows * heads), *a = make_floats(heads * per_a);
+	float *b = make_floats((size_t)rows * states), *c = make_floats((size_t)rows * states);
+	float *d = make_floats(channels), *state = make_floats((size_t)channels * states);
+	struct nib_scan_job job = {
+		.x = x, .delta = delta, .b = b, .c = c, .y = y, .a = a, .d = d, .state = state,
+		.x_pitch = channels * 4ul, .delta_pitch = heads * 4ul, .b_pitch = states * 4ul,
+		.c_pitch = states * 4ul, .y_pitch = channels * 4ul, .rows = rows,
+		.channels = channels, .count = channels, .states = states, .groups = 1,
+		.share = share, .flags = flags,
+	};
+	char name[96];
+
+	/* States that decay. */
+	for (i = 0; i < heads * per_a; i++)
+		a[i] = -1 - a[i] * a[i];
+	for (i = 0; i < rows * heads; i++)
+		delta[i] = 0.1f + delta[i] * delta[i];
+	snprintf(name, sizeof(name), "scan %u channels of %u states, %s A, %u rows", channels, states,
+		 flags ? "scalar" : "matrix", rows);
+	if (wanted(name))
+		report(table->name, name, BEST(table->scan(&job)), channels * states * 4.0,
+		       6.0 * rows * channels * states);
+	free(x);
+	free(y);
+	free(delta);
+	free(a);
+	free(b);
+	free(c);
+	free(d);
+	free(state);
+}
+
+static void bench_join(const struct nib_kernels *table, uint32_t chunks)
+{
+	uint32_t heads = 32, dim = 64, i;
+	size_t part = heads * NIB_ATTN_PART(dim);
+	float *partial = make_floats(part * chunks), *fresh = make_floats(part);
+	float *out = make(heads * dim * 4ul);
+	struct nib_attention_job job = {
+		.out = out, .n_heads = heads, .n_kv_heads = 8, .head_dim = dim,
+	};
+	char name[96];
+
+	/* Sums are positive. Part 0 is written, the others are not. */
+	for (i = 0; i < heads * chunks; i++)
+		partial[i * NIB_ATTN_PART(dim) + dim + 1] = 1 + (float)(i % 7);
+	memcpy(fresh, partial, part * 4);
+	snprintf(name, sizeof(name), "attention_join %u heads of %u, %u chunks", heads, dim, chunks);
+	if (wanted(name))
+		report(table->name, name, BEST({
+			memcpy(partial, fresh, part * 4);
+			table->attention_join(&job, partial, chunks, 1);
+		}), part * chunks * 4.0, 0);
+	free(partial);
+	free(fresh);
+	free(out);
+}
+
 /* Decode: one row to a few; prefill: shapes of a 1.1B model, by pairs of formats. */
 static void bench_gemms(const struct nib_kernels *table, int slow)
 {
 	static const uint16_t decode[] = { NIB_FMT_MXFP4, NIB_FMT_NVFP4, NIB_FMT_MXFP8,
-					   NIB_FMT_MXFP8X2, NIB_FMT_BF16 };
+					   NIB_FMT_MXFP8_E5M2, NIB_FMT_MXFP8X2, NIB_FMT_BF16 };
 	static const uint16_t pairs[][2] = {
 		{ NIB_FMT_MXFP8, NIB_FMT_MXFP4 }, { NIB_FMT_MXFP8, NIB_FMT_NVFP4 },
 		{ NIB_FMT_MXFP8, NIB_FMT_MXFP8 }, { NIB_FMT_MXFP8X2, NIB_FMT_MXFP4 },
 		{ NIB_FMT_BF16, NIB_FMT_BF16 },	  { NIB_FMT_MXFP4, NIB_FMT_MXFP4 },
 		{ NIB_FMT_NVFP4, NIB_FMT_NVFP4 }, { NIB_FMT_MXFP4, NIB_FMT_NVFP4 },
+		{ NIB_FMT_MXFP8_E5M2, NIB_FMT_MXFP4 }, { NIB_FMT_BF16, NIB_FMT_MXFP4 },
 	};
 	static const uint32_t shapes[][2] = { { 2048, 2048 }, { 16384, 2048 }, { 2048, 8192 } };
 	uint32_t i, j, rows;
 
-	for (i = 0; i < 5; i++)
+	for (i = 0; i < sizeof(decode) / sizeof(decode[0]); i++)
 		bench_gemm(table, NIB_FMT_MXFP8, decode[i], 1, slow ? 64 : 8192, slow ? 512 : 8192);
 	if (slow)
 		return;
@@ -292,20 +416,22 @@ static void bench_gemms(const struct nib_kernels *table, int slow)
 static void bench_table(const struct nib_kernels *table)
 {
 	static const uint16_t weights[] = { NIB_FMT_MXFP4, NIB_FMT_NVFP4, NIB_FMT_MXFP8,
-					    NIB_FMT_MXFP8X2, NIB_FMT_BF16 };
+					    NIB_FMT_MXFP8_E5M2, NIB_FMT_MXFP8X2, NIB_FMT_BF16,
+					    NIB_FMT_E4M3, NIB_FMT_E5M2 };
+	static const uint16_t plain[] = { NIB_FMT_BF16, NIB_FMT_F16, NIB_FMT_E4M3, NIB_FMT_E5M2 };
 	static const struct { uint32_t op; const char *name; } ops[] = {
 		{ NIB_VEC_ADDI, "addi" }, { NIB_VEC_EXP, "exp" }, { NIB_VEC_LOG, "log" },
 		{ NIB_VEC_TANH, "tanh" }, { NIB_VEC_SIGMOID, "sigmoid" }, { NIB_VEC_ERF, "erf" },
-		{ NIB_VEC_SIN, "sin" }, { NIB_VEC_RSQRT, "rsqrt" }, { NIB_VEC_RSUM, "rsum" },
-		{ NIB_VEC_RMAX, "rmax" },
+		{ NIB_VEC_SIN, "sin" }, { NIB_VEC_COS, "cos" }, { NIB_VEC_SQRT, "sqrt" },
+		{ NIB_VEC_RSQRT, "rsqrt" }, { NIB_VEC_RCP, "rcp" }, { NIB_VEC_RINT, "rint" },
+		{ NIB_VEC_RSUM, "rsum" }, { NIB_VEC_RMAX, "rmax" },
 	};
 	int slow = !strcmp(table->name, "scalar");
 	uint32_t i, rows;
 
 	bench_gemms(table, slow);
-	for (i = 0; i < 5; i++)
+	for (i = 0; i < sizeof(weights) / sizeof(weights[0]); i++)
 		bench_attention(table, weights[i], slow ? 100 : 8192, 64, 1);
-	bench_attention(table, NIB_FMT_E4M3, slow ? 100 : 8192, 64, 1);
 	bench_attention(table, NIB_FMT_F32, slow ? 100 : 8192, 64, 1);
 	bench_attention(table, NIB_FMT_MXFP8, slow ? 100 : 8192, 128, 1);
 	if (!slow) {
@@ -313,12 +439,23 @@ static void bench_table(const struct nib_kernels *table)
 		bench_attention(table, NIB_FMT_MXFP8, 512, 64, 16);
 		bench_attention(table, NIB_FMT_MXFP8, 512, 64, 64);
 	}
+	bench_join(table, 32);
 	for (i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
 		bench_vec(table, ops[i].op, ops[i].name, 4096);
 	bench_vec(table, NIB_VEC_SIGMOID, "sigmoid", 65536);
-	for (i = 0; i < 5; i++)
+	for (i = 0; i < sizeof(weights) / sizeof(weights[0]); i++)
 		for (rows = 0; rows < 3; rows++)
 			bench_rows(table, weights[i], rows);
+	for (i = 0; i < 6; i++)
+		bench_panel(table, weights[i]);
+	for (i = 0; i < 4; i++) {
+		bench_convert(table, plain[i], NIB_FMT_F32);
+		bench_convert(table, NIB_FMT_F32, plain[i]);
+	}
+	bench_depthwise(table, NIB_FMT_F32, 56, 512);
+	bench_depthwise(table, NIB_FMT_BF16, 56, 512);
+	bench_scan(table, slow ? 4 : 64, 2048, 16, 1, 0);
+	bench_scan(table, slow ? 4 : 64, 2048, 128, 64, NIB_SCAN_SCALAR_A);
 	bench_sample(table, 128256, 0, 0);
 	bench_sample(table, 128256, 0.8f, 40);
 	bench_sample(table, 128256, 0.8f, 0);
@@ -359,8 +496,36 @@ __attribute__((target("avx512f,avx512vnni"))) static void peak_int8(void)
 	PEAK(__m512i, _mm512_setzero_si512(), _mm512_dpbusd_epi32(sum[j], one, one));
 }
 
+/* A product that the compiler believes to be another one each time. */
+#define AGAIN(op, x) ({								\
+	__m256i y;								\
+	__asm__ volatile(op " %1, %1, %0" : "=x"(y) : "x"(x));			\
+	y;									\
+})
+
+/* What the kernels for AVX2 use: pairs of words, and pairs of bytes. */
+__attribute__((target("avx2"))) static void peak_words(void)
+{
+	__m256i one = _mm256_set1_epi16(1);
+
+	PEAK(__m256i, _mm256_setzero_si256(),
+	     _mm256_add_epi32(sum[j], AGAIN("vpmaddwd", one)));
+}
+
+__attribute__((target("avx2"))) static void peak_bytes(void)
+{
+	__m256i one = _mm256_set1_epi8(1);
+
+	PEAK(__m256i, _mm256_setzero_si256(),
+	     _mm256_add_epi16(sum[j], AGAIN("vpmaddubsw", one)));
+}
+
 static void bench_peaks(void)
 {
+	if (wanted("peak words") && __builtin_cpu_supports("avx2"))
+		report("-", "peak words", BEST(peak_words()), 0, 100000.0 * 16 * 32);
+	if (wanted("peak bytes") && __builtin_cpu_supports("avx2"))
+		report("-", "peak bytes", BEST(peak_bytes()), 0, 100000.0 * 16 * 64);
 	if (wanted("peak bf16") && __builtin_cpu_supports("avx512bf16"))
 		report("-", "peak bf16", BEST(peak_bf16()), 0, 100000.0 * 16 * 64);
 	if (wanted("peak int8") && __builtin_cpu_supports("avx512vnni"))
