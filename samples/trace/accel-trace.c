@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * accel-trace: runs a model on the device model in this process and writes what happened as a trace
- * for ui.perfetto.dev: the engines of the chip on modelled time, threads on the host's, traffic,
- * power and energy as counters. Both times start at 0, so that one picture shows where either goes.
+ * for ui.perfetto.dev: the engines of the chip on modelled time, threads on the host's, bytes,
+ * traffic, power and energy as counters. Both times start at 0, so that one picture shows where either goes.
  */
 #include <accel_llm.h>
 #include <accel_stream.h>
@@ -43,11 +43,13 @@ struct tracer {
 	uint64_t queue;
 	uint64_t engine[ACCEL_TRACE_ENGINES];
 	uint64_t rate[3];
+	uint64_t moved[3];
 	uint64_t power;
 	uint64_t energy;
 	uint64_t thread[MAX_THREADS];
 	uint64_t packets;
 	uint64_t energy_pj;
+	uint64_t bytes[3];
 	uint64_t end_ps;
 };
 
@@ -60,6 +62,7 @@ static const char *const engine_names[ACCEL_TRACE_ENGINES] = {
 static void begin_tracks(struct tracer *t, const char *chip)
 {
 	static const char *const rates[3] = { "HBM traffic", "SRAM traffic", "host traffic" };
+	static const char *const bytes[3] = { "HBM bytes", "SRAM bytes", "host bytes" };
 	char name[96];
 	uint64_t process;
 
@@ -70,6 +73,8 @@ static void begin_tracks(struct tracer *t, const char *chip)
 		t->engine[i] = trace_track(&t->out, process, engine_names[i]);
 	for (int i = 0; i < 3; i++)
 		t->rate[i] = trace_counter_track(&t->out, process, rates[i], "GB/s");
+	for (int i = 0; i < 3; i++)
+		t->moved[i] = trace_counter_track(&t->out, process, bytes[i], "MB");
 	t->power = trace_counter_track(&t->out, process, "power", "W");
 	t->energy = trace_counter_track(&t->out, process, "energy", "mJ");
 	trace_process(&t->out, (int)getpid(), "device model (host time)");
@@ -97,6 +102,14 @@ static void write_host(struct tracer *t, const struct accel_trace_event *e, cons
 		    e->host_end_ns - t->host_zero, NULL, 0);
 }
 
+/* Nothing moves from the end of the last packet on. */
+static void write_idle(struct tracer *t)
+{
+	for (int i = 0; i < 3; i++)
+		trace_counter(&t->out, t->rate[i], t->end_ps / 1000, 0);
+	trace_counter(&t->out, t->power, t->end_ps / 1000, 0);
+}
+
 static void write_modelled(struct tracer *t, const struct accel_trace_event *e, const char *name)
 {
 	const struct trace_arg args[] = {
@@ -108,19 +121,25 @@ static void write_modelled(struct tracer *t, const struct accel_trace_event *e, 
 		{ "host_ns", e->host_end_ns - e->host_start_ns },
 	};
 	uint64_t at = (e->start_ps - t->ps_zero) / 1000;
+	uint64_t end = (e->start_ps - t->ps_zero + e->time_ps) / 1000;
 	double ns = (double)e->time_ps / 1e3;
 
-	trace_slice(&t->out, t->queue, name, at, (e->start_ps - t->ps_zero + e->time_ps) / 1000,
-		    args, sizeof(args) / sizeof(args[0]));
+	if (t->packets && at > t->end_ps / 1000)
+		write_idle(t);
+	trace_slice(&t->out, t->queue, name, at, end, args, sizeof(args) / sizeof(args[0]));
 	for (int i = 0; i < ACCEL_TRACE_ENGINES; i++)
 		if (e->engine_ps[i] >= 1000)
 			trace_slice(&t->out, t->engine[i], name, at, at + e->engine_ps[i] / 1000,
 				    NULL, 0);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 3; i++) {
 		trace_counter(&t->out, t->rate[i], at, (double)(e->read[i] + e->write[i]) / ns);
+		t->bytes[i] += e->read[i] + e->write[i];
+		trace_counter(&t->out, t->moved[i], end, (double)t->bytes[i] / 1e6);
+	}
 	/* A picojoule a nanosecond is a milliwatt. */
 	trace_counter(&t->out, t->power, at, (double)e->energy_pj / ns / 1e3);
-	trace_counter(&t->out, t->energy, at, (double)t->energy_pj / 1e9);
+	t->energy_pj += e->energy_pj;
+	trace_counter(&t->out, t->energy, end, (double)t->energy_pj / 1e9);
 }
 
 static void on_event(void *user, const struct accel_trace_event *e)
@@ -137,10 +156,9 @@ static void on_event(void *user, const struct accel_trace_event *e)
 			t->begun = true;
 			t->ps_zero = e->start_ps;
 		}
-		t->packets++;
-		t->energy_pj += e->energy_pj;
-		t->end_ps = e->start_ps + e->time_ps - t->ps_zero;
 		write_modelled(t, e, name);
+		t->packets++;
+		t->end_ps = e->start_ps + e->time_ps - t->ps_zero;
 	}
 	if (t->on)
 		write_host(t, e, name);
@@ -260,6 +278,7 @@ static int run(struct run *r)
 		return fail(r, "generate", (int)made);
 	pthread_mutex_lock(&r->t.lock);
 	r->t.on = false;
+	write_idle(&r->t);
 	ret = r->t.out.error;
 	pthread_mutex_unlock(&r->t.lock);
 	if (ret)

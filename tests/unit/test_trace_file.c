@@ -261,30 +261,54 @@ static struct sums add_up(void)
 	return s;
 }
 
-/* The energy counter only grows, to the sum; rates times time come to the bytes. */
-static void check_counters(const struct sums *s)
+/* A counter that only grows, a step a packet, to @sum. */
+static void check_sum(const char *name, const char *unit, uint64_t packets, double sum)
 {
-	static const struct {
-		const char *track;
-		const char *unit;
-	} counters[] = { { "HBM traffic", "GB/s" }, { "SRAM traffic", "GB/s" },
-			 { "host traffic", "GB/s" }, { "power", "W" }, { "energy", "mJ" } };
-	uint64_t energy = named_track("energy")->is->uuid;
+	const struct track *t = named_track(name);
 	double last = 0;
 
-	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
-		const struct track *t = named_track(counters[i].track);
-
-		ck_assert_str_eq(t->is->counter->unit_name, counters[i].unit);
-		ck_assert_uint_eq(t->events, s->packets);
-	}
+	ck_assert_str_eq(t->is->counter->unit_name, unit);
+	ck_assert_uint_eq(t->events, packets);
 	for (size_t i = 0; i < n_events; i++) {
-		if (events[i]->track_uuid != energy)
+		if (events[i]->track_uuid != t->is->uuid)
 			continue;
 		ck_assert_double_ge(events[i]->double_counter_value, last);
 		last = events[i]->double_counter_value;
 	}
-	ck_assert_double_le(fabs(last - (double)s->energy / 1e9), last * 1e-9);
+	ck_assert_double_le(fabs(last - sum), sum * 1e-9);
+}
+
+/* A rate: times its time in ns it comes to @sum, but for the rounding of times; and ends at 0. */
+static void check_rate(const char *name, const char *unit, double sum)
+{
+	const struct track *t = named_track(name);
+	double total = 0, slack = 1, now = 0;
+	uint64_t since = 0;
+
+	ck_assert_str_eq(t->is->counter->unit_name, unit);
+	for (size_t i = 0; i < n_events; i++) {
+		if (events[i]->track_uuid != t->is->uuid)
+			continue;
+		total += now * (double)(times[i] - since);
+		slack += now;
+		now = events[i]->double_counter_value;
+		since = times[i];
+	}
+	ck_assert(now == 0);
+	ck_assert_msg(fabs(total - sum) <= slack, "%s: %g, not %g, +- %g", name, total, sum, slack);
+}
+
+static void check_counters(const struct sums *s)
+{
+	check_sum("energy", "mJ", s->packets, (double)s->energy / 1e9);
+	check_sum("HBM bytes", "MB", s->packets, (double)s->hbm / 1e6);
+	check_sum("SRAM bytes", "MB", s->packets, (double)s->sram / 1e6);
+	check_sum("host bytes", "MB", s->packets, (double)s->host / 1e6);
+	check_rate("HBM traffic", "GB/s", (double)s->hbm);
+	check_rate("SRAM traffic", "GB/s", (double)s->sram);
+	check_rate("host traffic", "GB/s", (double)s->host);
+	/* W x ns, nJ. */
+	check_rate("power", "W", (double)s->energy / 1e3);
 }
 
 /* The same run in this process, as the library counts it. */
