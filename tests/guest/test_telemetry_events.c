@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Events as libaccel-telemetry has them: memory errors, corrected and not, with what is counted of
- * them; and a reader who is too slow, who is told so, and whose next events are the new ones.
+ * Events as libaccel-telemetry has them: memory errors, corrected and not, and SRAM that is short, with
+ * what is counted of them; a device that goes and comes; and a reader who is too slow, who is told so,
+ * and whose next events are the new ones.
  */
 #include "fault.h"
+#include "life.h"
 
 #include <sys/socket.h>
 
@@ -105,6 +107,47 @@ static void an_error_that_is_not_corrected_is_told_with_its_fault(void)
 	worker_new_queue(&w);
 }
 
+/* A lease that does not fit beside another one. */
+static void short_sram_is_told(void)
+{
+	uint64_t sram = query_device(w.fd).sram_bytes & ~(64 * KIB - 1);
+	uint64_t before = counter(NIB_COUNTER_SRAM_PRESSURE);
+	struct accel_telemetry_event event;
+	uint32_t lease, other;
+
+	if (sram < 128 * KIB)
+		return;
+	OK(lease_create(w.fd, 64 * KIB, 0, &lease));
+	EXPECT(lease_create(w.fd, sram, 0, &other), -ENOSPC);
+	do {
+		EQUAL(next_event(&event), 1);
+	} while (event.kind != NIB_EVENT_KIND_SRAM_PRESSURE);
+	EQUAL(event.wanted, sram);
+	CHECK(event.free < sram);
+	/* Once for each try. */
+	CHECK(counter(NIB_COUNTER_SRAM_PRESSURE) > before);
+	OK(bo_close(w.fd, lease));
+}
+
+/* The driver is unbound and bound again. */
+static void a_device_goes_and_comes(void)
+{
+	struct accel_telemetry_event event;
+	char address[64];
+
+	guest_pci_address(w.fd, address, sizeof(address));
+	munmap(w.mem, FAULT_BYTES);
+	close(w.fd);
+	OK(life_unbind(address));
+	do {
+		EQUAL(next_event(&event), 1);
+	} while (event.kind != NIB_EVENT_KIND_DEVICE_REMOVE);
+	EQUAL(event.device, id);
+	OK(life_bind(address));
+	EQUAL(next_event(&event), 1);
+	EQUAL(event.kind, NIB_EVENT_KIND_DEVICE_ADD);
+}
+
 /* Nobody reads while far more is said than the socket holds. */
 static void a_slow_reader_is_told(void)
 {
@@ -159,7 +202,13 @@ int main(void)
 	OK(accel_telemetry_event_listen(telemetry));
 	RUN(corrected_errors_are_told());
 	RUN(an_error_that_is_not_corrected_is_told_with_its_fault());
+	RUN(short_sram_is_told());
 	RUN(a_slow_reader_is_told());
+	accel_telemetry_close(telemetry);
+	/* A new reader: nothing of before is in his way. */
+	OK(accel_telemetry_open(&telemetry));
+	OK(accel_telemetry_event_listen(telemetry));
+	RUN(a_device_goes_and_comes());
 	accel_telemetry_close(telemetry);
 	return 0;
 }
