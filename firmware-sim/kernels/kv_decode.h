@@ -86,10 +86,10 @@ NIB_INLINE void kv_rows(const uint32_t fmt, const struct kv_table *t, const uint
 	uint32_t r, i, v;
 
 	for (r = 0; r < count; r++, dst += pitch) {
-		kv_scales(fmt, t, rows[r], width, from, n, scale);
+		kv_scales(fmt, 0, t, rows[r], width, from, n, scale);
 		s = kv_slice(fmt, rows[r], width, from, scale);
 		for (i = 0; i < n; i += KV_UNIT) {
-			kv_get(fmt, t, &s, i, x);
+			kv_get(fmt, 0, t, &s, i, x);
 			for (v = 0; v < KV_VECTORS; v++)
 				v16_store(dst + i + v * 16, x[v]);
 		}

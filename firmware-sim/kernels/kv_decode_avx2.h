@@ -15,6 +15,8 @@ struct kv_table {
 	float scale[256];
 };
 
+#define KV_PLAIN_SCALES	247u	/* from this code on, 256 times a scale is no number */
+
 static void kv_prepare(struct kv_table *table, uint32_t fmt)
 {
 	uint32_t i;
@@ -52,10 +54,10 @@ NIB_INLINE v16 v16_scale(v16 x, float factor)
 }
 
 /*
- * 16 E4M3 codes. Sign and magnitude at their places in FP16 are 256 times too small, subnormals
- * included; as FP32, subnormals would take their time.
+ * 16 E4M3 codes, times 2^-8 if @plain, when none may be a NaN. Sign and magnitude at their places in
+ * FP16 are 256 times too small, subnormals included; as FP32, subnormals would take their time.
  */
-NIB_INLINE v16 kv_e4m3(const uint8_t *data)
+NIB_INLINE v16 kv_e4m3(const int plain, const uint8_t *data)
 {
 	const __m256i all = _mm256_set1_epi16(0x3f80);
 	__m256i x = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)data)), nan;
@@ -63,7 +65,37 @@ NIB_INLINE v16 kv_e4m3(const uint8_t *data)
 	x = _mm256_slli_epi16(x, 7);
 	nan = _mm256_cmpeq_epi16(_mm256_and_si256(x, all), all);
 	x = _mm256_and_si256(x, _mm256_set1_epi16((short)0xbf80));
+	if (plain)
+		return kv_halves(x);
 	return v16_scale(kv_halves(_mm256_or_si256(x, nan)), 0x1p8f);
+}
+
+/*
+ * Whether elements @from .. @from + @count of a row of MXFP8 can do without care: none is a NaN, and no
+ * scale so large that it could not take the 2^8 that kv_e4m3() leaves out. Then the results are the
+ * same to the bit.
+ */
+NIB_INLINE int kv_plain(const uint32_t fmt, const uint8_t *row, uint32_t width, uint32_t from,
+			uint32_t count)
+{
+	const __m256i all = _mm256_set1_epi8(0x7f);
+	__m256i most = _mm256_setzero_si256();
+	const __m128i large = _mm_set1_epi8((char)(KV_PLAIN_SCALES - 1));
+	__m128i above = _mm_setzero_si128();
+	uint32_t i;
+
+	if (fmt != NIB_FMT_MXFP8)
+		return 0;
+	_Pragma("GCC unroll 4")
+	for (i = from; i < from + count; i += 32)
+		most = _mm256_max_epu8(most, _mm256_and_si256(all,
+				_mm256_loadu_si256((const __m256i *)(row + i))));
+	/* Those of the whole row: its end is padded to 16. */
+	for (i = 0; i < width / 32; i += 16)
+		above = _mm_or_si128(above, _mm_subs_epu8(
+				_mm_loadu_si128((const __m128i *)(row + width + i)), large));
+	most = _mm256_cmpeq_epi8(most, all);
+	return _mm256_testz_si256(most, most) && _mm_testz_si128(above, above);
 }
 
 /* 16 E5M2 codes: the upper halves of FP16 numbers. */
@@ -94,9 +126,9 @@ NIB_INLINE v16 kv_bf16(const uint8_t *data)
 		      _mm256_castsi256_ps(_mm256_slli_epi32(hi, 16)) };
 }
 
-/* Elements @i .. @i + KV_UNIT of the slice; @fmt is constant. */
-NIB_INLINE void kv_get(const uint32_t fmt, const struct kv_table *t, const struct kv_slice *s,
-		       uint32_t i, v16 *x)
+/* Elements @i .. @i + KV_UNIT of the slice; @fmt and @plain are constant. */
+NIB_INLINE void kv_get(const uint32_t fmt, const int plain, const struct kv_table *t,
+		       const struct kv_slice *s, uint32_t i, v16 *x)
 {
 	const uint8_t *data = s->data + i * nib_format_bits(fmt) / 8;
 	const uint32_t block = nib_format_block(fmt);
@@ -111,7 +143,7 @@ NIB_INLINE void kv_get(const uint32_t fmt, const struct kv_table *t, const struc
 	else if (fmt == NIB_FMT_E5M2 || fmt == NIB_FMT_MXFP8_E5M2)
 		*x = kv_e5m2(data);
 	else
-		*x = kv_e4m3(data);
+		*x = kv_e4m3(plain, data);
 	if (block)
 		*x = v16_scale(*x, s->scale[i / block]);
 	if (fmt == NIB_FMT_NVFP4)
@@ -119,11 +151,12 @@ NIB_INLINE void kv_get(const uint32_t fmt, const struct kv_table *t, const struc
 }
 
 /*
- * Scales of elements @from .. @from + @count of a row of @width, which are whole blocks; @fmt is
- * constant.
+ * Scales of elements @from .. @from + @count of a row of @width, which are whole blocks; @fmt and @plain
+ * are constant. With @plain all of the row, and @scale has room for whole vectors.
  */
-NIB_INLINE void kv_scales(const uint32_t fmt, const struct kv_table *t, const uint8_t *row,
-			  uint32_t width, uint32_t from, uint32_t count, float *scale)
+NIB_INLINE void kv_scales(const uint32_t fmt, const int plain, const struct kv_table *t,
+			  const uint8_t *row, uint32_t width, uint32_t from, uint32_t count,
+			  float *scale)
 {
 	const uint32_t block = nib_format_block(fmt);
 	const uint8_t *code = row + nib_row_data_bytes(fmt, width);
@@ -132,7 +165,14 @@ NIB_INLINE void kv_scales(const uint32_t fmt, const struct kv_table *t, const ui
 	if (!block)
 		return;
 	code += from / block;
-	for (i = 0; i < count / block; i++)
+	/* Times 256, which makes normal numbers of all of them. */
+	for (i = 0; plain && i < count / block; i += 8) {
+		__m256i x = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(code + i)));
+
+		x = _mm256_slli_epi32(_mm256_add_epi32(x, _mm256_set1_epi32(8)), 23);
+		_mm256_storeu_si256((__m256i *)(scale + i), x);
+	}
+	for (i = 0; !plain && i < count / block; i++)
 		scale[i] = t->scale[code[i]];
 }
 

@@ -129,12 +129,25 @@ NIB_INLINE __m512 kv_vector(const uint32_t fmt, const struct kv_raw *raw, const 
 	return _mm512_castsi512_ps(x);
 }
 
-NIB_INLINE void kv_get(const uint32_t fmt, const struct kv_table *t, const struct kv_slice *s,
-		       uint32_t i, v16 *x)
+/* No row is easier than others here. */
+NIB_INLINE int kv_plain(const uint32_t fmt, const uint8_t *row, uint32_t width, uint32_t from,
+			uint32_t count)
+{
+	(void)fmt;
+	(void)row;
+	(void)width;
+	(void)from;
+	(void)count;
+	return 0;
+}
+
+NIB_INLINE void kv_get(const uint32_t fmt, const int plain, const struct kv_table *t,
+		       const struct kv_slice *s, uint32_t i, v16 *x)
 {
 	struct kv_raw raw;
 	uint32_t v;
 
+	(void)plain;
 	if (kv_is_raw(fmt))
 		raw = kv_raw_get(fmt, t, s, i);
 	_Pragma("GCC unroll 4")
@@ -146,13 +159,15 @@ NIB_INLINE void kv_get(const uint32_t fmt, const struct kv_table *t, const struc
  * Scales of elements @from .. @from + @count of a row of @width; @scale has room for whole vectors.
  * @fmt is constant.
  */
-NIB_INLINE void kv_scales(const uint32_t fmt, const struct kv_table *t, const uint8_t *row,
-			  uint32_t width, uint32_t from, uint32_t count, float *scale)
+NIB_INLINE void kv_scales(const uint32_t fmt, const int plain, const struct kv_table *t,
+			  const uint8_t *row, uint32_t width, uint32_t from, uint32_t count,
+			  float *scale)
 {
 	const uint32_t block = nib_format_block(fmt);
 	const uint8_t *code = row + nib_row_data_bytes(fmt, width);
 	uint32_t i, n;
 
+	(void)plain;
 	(void)t;
 	if (!block)
 		return;
