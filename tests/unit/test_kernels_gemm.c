@@ -214,7 +214,7 @@ static uint32_t code_of(uint32_t fmt, uint32_t i)
 /* On all tables, all rows at once and a few at a time: kernels for few rows are others. */
 static void compare_tables(const struct nib_gemm_job *reference, const char *what)
 {
-	const uint32_t groups[] = { reference->rows, 1, 2, 3, 5 };
+	const uint32_t groups[] = { reference->rows, 1, 2, 3 };
 	size_t bytes = reference->rows * reference->out_pitch, i, g;
 	uint8_t *want = fixture_alloc(bytes), *got = fixture_alloc(bytes);
 	struct nib_gemm_job job = *reference;
@@ -224,7 +224,7 @@ static void compare_tables(const struct nib_gemm_job *reference, const char *wha
 	job.out = want;
 	nib_kernels_scalar.gemm(&job);
 	for (t = 0; fixture_table(t); t++) {
-		for (g = 0; g < 5; g++) {
+		for (g = 0; g < 4; g++) {
 			memset(got, 0x5a, bytes);
 			for (m = 0; m < reference->rows; m += job.rows) {
 				job.rows = reference->rows - m;
@@ -255,8 +255,7 @@ START_TEST(gemm_every_pair_of_codes)
 		uint32_t at;
 		enum fill fill;
 	} places[] = {
-		{ 4, ORDINARY }, { 10, ORDINARY }, { 21, ORDINARY }, { 31, ORDINARY },
-		{ 10, LIMITS }, { 21, LIMITS },
+		{ 4, ORDINARY }, { 31, ORDINARY }, { 10, LIMITS }, { 21, LIMITS },
 	};
 	uint32_t a_fmt = fixture_gemm_formats[_i / FIXTURE_GEMM_FORMATS];
 	uint32_t w_fmt = fixture_gemm_formats[_i % FIXTURE_GEMM_FORMATS];
