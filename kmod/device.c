@@ -6,6 +6,7 @@
  */
 #include <linux/dma-mapping.h>
 #include <linux/module.h>
+#include <linux/wait_bit.h>
 
 #include <drm/drm_managed.h>
 
@@ -282,7 +283,7 @@ static int nib_device_init_hardware(struct nib_device *ndev)
 	return nib_device_map_window(ndev);
 }
 
-/* Takes the hardware away from every queue that still has it. */
+/* Takes the hardware away from every queue that still has it; on return nobody is at it either. */
 static void nib_device_detach_queues(struct nib_device *ndev)
 {
 	struct nib_queue *queue;
@@ -298,6 +299,7 @@ static void nib_device_detach_queues(struct nib_device *ndev)
 		nib_queue_detach(queue, -ENODEV);
 		nib_queue_put(&queue);
 	}
+	wait_var_event(&ndev->attached, !atomic_read(&ndev->attached));
 }
 
 /* Stops a device that is unplugged or lost: nobody starts anything on it. Then it writes nowhere. */

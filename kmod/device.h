@@ -125,6 +125,8 @@ struct nib_device {
 	struct mutex queues_lock;
 	/** @queues: every queue that has hardware. */
 	struct list_head queues;
+	/** @attached: how many have it, or are just losing it. */
+	atomic_t attached;
 	/** @recovery: what is done about trouble. */
 	struct nib_recovery recovery;
 	/** @losses: how often HBM and SRAM lost their contents; changes with the gate closed. */

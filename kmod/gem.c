@@ -4,6 +4,8 @@
  * changes, is in place.c, move.c and evict.c.
  */
 #include <linux/dma-resv.h>
+#include <linux/file.h>
+#include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
@@ -161,8 +163,8 @@ static void nib_gem_free(struct drm_gem_object *obj)
 static vm_fault_t nib_gem_fault_lock(struct vm_fault *vmf, struct drm_gem_object *obj)
 {
 	const bool retry = fault_flag_allow_retry_first(vmf->flags);
-	struct drm_device *drm = obj->dev;
 	struct dma_resv *resv = obj->resv;
+	struct file *file;
 	vm_fault_t ret;
 
 	for (;;) {
@@ -184,8 +186,8 @@ static vm_fault_t nib_gem_fault_lock(struct vm_fault *vmf, struct drm_gem_object
 	ret = VM_FAULT_RETRY;
 	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
 		return ret;
-	/* The mapping may go meanwhile, and the last file with it. */
-	drm_dev_get(drm);
+	/* The mapping may go meanwhile, and the driver with the last file. */
+	file = get_file(vmf->vma->vm_file);
 	drm_gem_object_get(obj);
 	mmap_read_unlock(vmf->vma->vm_mm);
 	/* Whoever holds the lock now may be about to move it: see what comes of that. */
@@ -194,7 +196,7 @@ static vm_fault_t nib_gem_fault_lock(struct vm_fault *vmf, struct drm_gem_object
 		dma_resv_wait_timeout(resv, DMA_RESV_USAGE_KERNEL, true, MAX_SCHEDULE_TIMEOUT);
 	}
 	drm_gem_object_put(obj);
-	drm_dev_put(drm);
+	fput(file);
 	return ret;
 }
 
@@ -274,18 +276,20 @@ out:
 /* Holds the device awake; where that takes waiting, as nib_gem_fault_lock() waits. */
 static vm_fault_t nib_gem_fault_wake(struct vm_fault *vmf, struct nib_device *ndev)
 {
+	struct file *file;
+
 	if (nib_pm_get_if_awake(ndev))
 		return 0;
 	if (!fault_flag_allow_retry_first(vmf->flags))
 		return nib_pm_get(ndev) ? VM_FAULT_SIGBUS : 0;
 	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
 		return VM_FAULT_RETRY;
-	drm_dev_get(&ndev->drm);
+	file = get_file(vmf->vma->vm_file);
 	mmap_read_unlock(vmf->vma->vm_mm);
 	/* It stays awake for long enough to try again, and what does not wake says so then. */
 	if (!nib_pm_get(ndev))
 		nib_pm_put(ndev);
-	drm_dev_put(&ndev->drm);
+	fput(file);
 	return VM_FAULT_RETRY;
 }
 
@@ -294,6 +298,7 @@ static vm_fault_t nib_gem_fault(struct vm_fault *vmf)
 {
 	struct drm_gem_object *obj = vmf->vma->vm_private_data;
 	struct nib_device *ndev = to_nib_device(obj->dev);
+	struct file *file;
 	vm_fault_t ret;
 
 	if (nib_bo_mem(to_nib_bo(obj)) == NIB_MEM_HOST || drm_dev_is_unplugged(&ndev->drm))
@@ -302,10 +307,10 @@ static vm_fault_t nib_gem_fault(struct vm_fault *vmf)
 	if (ret)
 		return ret;
 	/* The mapping may go meanwhile, and the last file with it. */
-	drm_dev_get(&ndev->drm);
+	file = get_file(vmf->vma->vm_file);
 	ret = nib_gem_do_fault(vmf);
 	nib_pm_put(ndev);
-	drm_dev_put(&ndev->drm);
+	fput(file);
 	return ret;
 }
 

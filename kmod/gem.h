@@ -31,7 +31,6 @@ struct nib_moved;
  * @leaf: largest leaf that maps it; see place.c. Changes under the reservation.
  * @bind_leaf: largest leaf that binds may use from now on.
  * @place: where it lies once every move that was queued is done. Under the reservation.
- *	Under the reservation.
  * @blocks: HBM that it owns. Under the reservation.
  * @node: SRAM that it owns; a lease has others.
  * @lease: what a lease is besides, or NULL.

@@ -258,6 +258,9 @@ void nib_queue_drop_inflight_locked(struct nib_queue *queue, int error)
 	lockdep_assert_held(&queue->timeline->lock);
 
 	queue->dead = queue->dead ?: error;
+	if (queue->hung)
+		queue->culprit_error = -ETIMEDOUT;
+	queue->hung = false;
 	while (queue->head != queue->tail) {
 		nib_queue_end_head_locked(queue, queue->culprit_error ?: error);
 		queue->culprit_error = 0;
@@ -544,6 +547,7 @@ static int nib_queue_attach(struct nib_queue *queue)
 	/* What the last queue of this id left there. */
 	memset(&ndev->ipc.ctrl->queues[queue->hw_id], 0, sizeof(ndev->ipc.ctrl->queues[0]));
 	queue->attached = true;
+	atomic_inc(&ndev->attached);
 	/* Whoever stops the firmware must see it from before the firmware does. */
 	nib_irq_add_queue(ndev, queue);
 	mutex_lock(&ndev->queues_lock);
@@ -594,6 +598,8 @@ void nib_queue_detach(struct nib_queue *queue, int error)
 	nib_recovery_forget(queue);
 	ida_free(&ndev->queue_ids, queue->hw_id);
 	complete_all(&queue->detached);
+	if (atomic_dec_and_test(&ndev->attached))
+		wake_up_var(&ndev->attached);
 }
 
 static int nib_queue_init_sched(struct nib_queue *queue)
@@ -648,6 +654,7 @@ struct nib_queue *nib_queue_create(struct nib_vm *vm, u32 priority, u32 weight, 
 	INIT_LIST_HEAD(&queue->link);
 	INIT_LIST_HEAD(&queue->vector_link);
 	INIT_LIST_HEAD(&queue->trouble_link);
+	INIT_LIST_HEAD(&queue->object.link);
 	init_completion(&queue->detached);
 	queue->object.kind = NIB_FW_KIND_QUEUE;
 	queue->object.restore = nib_queue_restore;

@@ -271,8 +271,6 @@ static void nib_queue_lose_locked(struct nib_queue *queue)
 {
 	queue->skip = 0;
 	nib_queue_warn_locked(queue);
-	if (queue->hung)
-		queue->culprit_error = -ETIMEDOUT;
 	queue->dead = -EIO;
 	nib_queue_drop_inflight_locked(queue, queue->dead);
 }

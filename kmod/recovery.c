@@ -415,6 +415,7 @@ static void nib_recovery_queue_silence(struct nib_device *ndev)
 /* Sees to one queue. */
 static void nib_recovery_queue(struct nib_device *ndev, struct nib_queue *queue)
 {
+	const u32 generation = READ_ONCE(ndev->gate.generation);
 	enum nib_rung rung = nib_queue_rung(queue);
 	ktime_t start = ktime_get();
 	bool incident;
@@ -426,16 +427,16 @@ static void nib_recovery_queue(struct nib_device *ndev, struct nib_queue *queue)
 	ret = nib_queue_cancel(queue, rung, READ_ONCE(nib_rung_ms[rung]));
 	if (ret == -ETIMEDOUT) {
 		nib_recovery_queue_silence(ndev);
-		/* The message was answered meanwhile, or there is no one who would. */
-		ret = nib_queue_cancelled(queue, rung, READ_ONCE(nib_rung_ms[rung]));
-		incident = false;
-	}
-	if (ret == -EPROTO || ret == -ETIMEDOUT) {
-		/* It goes on with what it was told to end, or does not do what it was told to. */
+		/* The message was answered meanwhile, or void: see nib_queue_outlive(). */
+		if (READ_ONCE(ndev->gate.generation) == generation)
+			nib_queue_cancelled(queue, rung, READ_ONCE(nib_rung_ms[rung]));
+	} else if (ret == -EPROTO) {
+		/* It goes on with what it was told to end. */
 		dev_warn(&ndev->pdev->dev, "recovery: the firmware does not see to queue %u\n",
 			 queue->hw_id);
+		if (!incident)
+			nib_dump_capture(ndev, NULL, "the firmware refuses to end a job");
 		nib_recovery_climb(ndev, NIB_RUNG_FIRMWARE, U32_MAX);
-		nib_queue_cancelled(queue, rung, READ_ONCE(nib_rung_ms[rung]));
 	} else if (!ret && incident) {
 		nib_recovery_helped(ndev, rung, start);
 	}

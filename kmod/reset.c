@@ -111,11 +111,15 @@ static pci_ers_result_t nib_reset_slot_reset(struct pci_dev *pdev)
 	struct nib_device *ndev = pci_get_drvdata(pdev);
 
 	/* The core saves state before resets that it is asked for, not before this one. */
-	pci_load_saved_state(pdev, ndev->pci_state);
+	if (pci_load_saved_state(pdev, ndev->pci_state))
+		return PCI_ERS_RESULT_DISCONNECT;
 	pci_restore_state(pdev);
 	pci_set_master(pdev);
 	if (nib_device_is_gone(ndev))
 		return PCI_ERS_RESULT_DISCONNECT;
+	/* Another function on the bus may have wanted it: then ours was told nothing. */
+	if (!ndev->pm.resetting)
+		nib_reset_begin(ndev);
 	nib_reset_end(ndev);
 	return nib_device_lost(ndev) ? PCI_ERS_RESULT_DISCONNECT : PCI_ERS_RESULT_RECOVERED;
 }
