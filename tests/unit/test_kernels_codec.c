@@ -388,7 +388,28 @@ START_TEST(bad_blocks)
 }
 END_TEST
 
-/* Codes 0 and 254, and sizes at which BEST3 and CEIL would leave them. */
+/* What the rules say of a block whose largest magnitude is @amax, with codes clamped. */
+static void check_extreme(uint32_t fmt, uint32_t rule, const float *x, float amax,
+			  const uint8_t *row, uint32_t code)
+{
+	const struct format *f = element_of(fmt);
+	double vmax = magnitude(f, f->finite);
+	int floor_code = ilogb(amax) - ilogb(vmax) + 127, want = floor_code;
+	uint32_t i;
+
+	if (rule == NIB_SCALE_CEIL && amax / ldexp(1, floor_code - 127) > vmax)
+		want++;
+	want = want < 0 ? 0 : want;
+	if (rule == NIB_SCALE_BEST3)
+		CHECK((int)code >= want - 1 && (int)code <= (floor_code < -1 ? 0 : floor_code + 1));
+	else
+		CHECK_EQ(code, want);
+	for (i = 0; i < 32; i++)
+		CHECK_EQ(row_code(fmt, row, 32, 0, i),
+			 want_code(f, x[i] * (float)ldexp(1, 127 - (int)code)));
+}
+
+/* Code 0 and the largest there is, and sizes at which BEST3 and CEIL would leave them. */
 START_TEST(extreme_scales)
 {
 	static const float size[] = {0x1p-149f, 0x1p-130f, 0x1p-126f, 0x1.fp-125f, 0x1.fffffep127f};
@@ -402,6 +423,9 @@ START_TEST(extreme_scales)
 				x[i] = size[s] * (i % 3 ? 0.5f : -1.0f);
 			nib_kernels_scalar.row_encode(fmt, rule, x, 32, row);
 			nib_kernels_scalar.row_decode(fmt, row, 32, 0, 32, y);
+			if (fmt != NIB_FMT_NVFP4)
+				check_extreme(fmt, rule, x, size[s], row,
+					      *fixture_row_scale(fmt, row, 32, 0, 0));
 			for (i = 0; i < 32; i++) {
 				CHECK(!isnan(y[i]));
 				CHECK(y[i] == 0 || signbit(y[i]) == signbit(x[i]));
