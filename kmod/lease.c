@@ -623,7 +623,7 @@ void nib_named_begin(struct nib_named *named)
 		for (i = 0; i < job->count; i++)
 			nib_burst_name(&leases->sram, &job->leases[i]->part, turn);
 	mutex_unlock(&leases->lock);
-	/* Best effort: a job runs with what it gets. One that does not come in is not asked again. */
+	/* Best effort: a job runs with what it gets, and each is asked once. */
 	list_for_each_entry(job, &named->jobs, link) {
 		for (i = 0; i < job->count; i++) {
 			struct nib_lease *lease = job->leases[i];
