@@ -193,7 +193,7 @@ START_TEST(gemm_remainders)
 	uint32_t i;
 
 	fixture_seed(_i + 1300);
-	for (i = 0; i < 64; i++)
+	for (i = 0; i < 64; i += FIXTURE_STRIDE)
 		gemm_case(a_fmt, w_fmt, 1 + i % 13, 1 + i, 1 + i * 7 % 64, i % 2 ? ANY : ORDINARY, i);
 	for (i = 0; i < sizeof(many) / sizeof(many[0]); i++)
 		gemm_case(a_fmt, w_fmt, many[i], 65, 33, LIMITS, i);
@@ -267,7 +267,7 @@ START_TEST(gemm_every_pair_of_codes)
 	};
 
 	fixture_seed(_i + 500);
-	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+	for (i = 0; i < sizeof(places) / sizeof(places[0]); i += FIXTURE_STRIDE > 1 ? 3 : 1) {
 		uint8_t *a = make_rows(a_fmt, rows, k, places[i].fill);
 		uint8_t *w = make_panels(w_fmt, n, k, places[i].fill);
 		uint32_t at = places[i].at;
@@ -297,17 +297,20 @@ START_TEST(gemm_every_pair_of_scales)
 {
 	uint32_t a_fmt = fixture_gemm_formats[_i / FIXTURE_GEMM_FORMATS];
 	uint32_t w_fmt = fixture_gemm_formats[_i % FIXTURE_GEMM_FORMATS];
-	uint32_t rows = 256, n = 256, k = 64, m, t, i, at;
+	uint32_t rows = 256, n = 256, m, t, i, at;
 	struct nib_gemm_job job = {
-		.a_pitch = nib_row_bytes(a_fmt, k), .out_pitch = n * 4ul, .rows = rows, .n = n,
-		.k = k, .a_fmt = (uint16_t)a_fmt, .w_fmt = (uint16_t)w_fmt, .out_fmt = NIB_FMT_F32,
-		.alpha = 1.0f,
+		.out_pitch = n * 4ul, .rows = rows, .n = n, .a_fmt = (uint16_t)a_fmt,
+		.w_fmt = (uint16_t)w_fmt, .out_fmt = NIB_FMT_F32, .alpha = 1.0f,
 	};
 
 	fixture_seed(_i + 900);
-	for (at = 0; at < k; at += 32) {
+	for (at = 0; at < 64; at += 32 * FIXTURE_STRIDE) {
+		uint32_t k = at + 32;
 		uint8_t *a = make_rows(a_fmt, rows, k, ORDINARY);
 		uint8_t *w = make_panels(w_fmt, n, k, ORDINARY);
+
+		job.k = k;
+		job.a_pitch = nib_row_bytes(a_fmt, k);
 
 		for (m = 0; nib_format_block(a_fmt) && m < rows; m++)
 			for (t = 0; t < nib_format_terms(a_fmt); t++)
