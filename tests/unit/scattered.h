@@ -91,6 +91,18 @@ static UNUSED void teardown(void)
 	driver_free(d);
 }
 
+/* Runs all cases of a suite; the exit status of the program. */
+static UNUSED int run_suite(Suite *suite)
+{
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? 1 : 0;
+}
+
 /* Runs what @add adds once for each table of this processor; the exit status of the program. */
 static UNUSED int run_tables(const char *name, void (*add)(TCase *tests))
 {
@@ -101,8 +113,6 @@ static UNUSED int run_tables(const char *name, void (*add)(TCase *tests))
 		{ "scalar", setup_scalar }, { "avx2", setup_avx2 }, { "avx512", setup_avx512 },
 	};
 	Suite *suite = suite_create(name);
-	SRunner *runner;
-	int failed;
 
 	for (unsigned int i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
 		TCase *tests;
@@ -115,11 +125,7 @@ static UNUSED int run_tables(const char *name, void (*add)(TCase *tests))
 		add(tests);
 		suite_add_tcase(suite, tests);
 	}
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_suite(suite);
 }
 
 /* A place that crosses pages whenever it can. */

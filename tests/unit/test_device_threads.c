@@ -446,8 +446,6 @@ int main(void)
 {
 	Suite *suite = suite_create("device_threads");
 	TCase *cuts = tcase_create("cuts");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(cuts, 300);
 	tcase_add_loop_test(cuts, gemm_is_cut_by_rows_and_panels, 0,
@@ -460,9 +458,5 @@ int main(void)
 	tcase_add_loop_test(cuts, contexts_are_cut, 0,
 			    (int)(sizeof(attentions) / sizeof(attentions[0])));
 	suite_add_tcase(suite, cuts);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_suite(suite);
 }
