@@ -5,7 +5,6 @@
 #include <drm/drm_exec.h>
 
 #include "device.h"
-#include "dma.h"
 #include "drv.h"
 #include "evict.h"
 #include "gem.h"
