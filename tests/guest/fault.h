@@ -16,7 +16,6 @@
 #define FAULT_OUT(i)	(FAULT_ROWS * 4 * FAULT_WORDS + 8 * FAULT_WORDS * ((i) % FAULT_OUTS))
 #define FAULT_STATS	(FAULT_ROWS * 4 * FAULT_WORDS + FAULT_OUTS * 8 * FAULT_WORDS)
 #define FAULT_BYTES	(512 * KIB)
-#define WATCHDOG	"/sys/module/nib/parameters/watchdog_ms"
 
 /* Says which check runs, so that the output of a failure names it. */
 #define RUN(check) do { \
@@ -47,29 +46,6 @@ static UNUSED bool kmsg_has(int fd, const char *one, const char *other)
 			return true;
 	}
 	return false;
-}
-
-static char watchdog_before[16];
-
-static UNUSED void watchdog_restore(void)
-{
-	write_file(WATCHDOG, watchdog_before);
-}
-
-/* For as long as the program runs. */
-static UNUSED void watchdog_set(unsigned int ms)
-{
-	char text[16];
-	FILE *f = fopen(WATCHDOG, "r");
-
-	CHECK(f);
-	if (!watchdog_before[0]) {
-		CHECK(fgets(watchdog_before, sizeof(watchdog_before), f));
-		atexit(watchdog_restore);
-	}
-	fclose(f);
-	snprintf(text, sizeof(text), "%u", ms);
-	OK(write_file(WATCHDOG, text));
 }
 
 /**

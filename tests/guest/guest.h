@@ -122,30 +122,42 @@ static UNUSED int write_file(const char *path, const char *text)
 	return ret;
 }
 
-static int guest_patience_saved;
+#define WATCHDOG "/sys/module/nib/parameters/watchdog_ms"
 
-static UNUSED void guest_patience_end(void)
+static char watchdog_before[16];
+
+static UNUSED void watchdog_restore(void)
 {
+	write_file(WATCHDOG, watchdog_before);
+}
+
+/* Until the program ends. Returns 0 or -errno: only root may. */
+static UNUSED int watchdog_try(unsigned int ms)
+{
+	FILE *f = fopen(WATCHDOG, "r");
 	char text[16];
 
-	snprintf(text, sizeof(text), "%d", guest_patience_saved);
-	write_file("/sys/module/nib/parameters/watchdog_ms", text);
+	if (!f)
+		return -errno;
+	if (!watchdog_before[0] && fgets(watchdog_before, sizeof(watchdog_before), f))
+		atexit(watchdog_restore);
+	fclose(f);
+	snprintf(text, sizeof(text), "%u", ms);
+	return write_file(WATCHDOG, text);
+}
+
+static UNUSED void watchdog_set(unsigned int ms)
+{
+	OK(watchdog_try(ms));
 }
 
 /*
- * For tests whose jobs wait for a CPU that may be slow: the watchdog lets them, until the program
- * ends. Needs root; without it the default has to do.
+ * For tests whose jobs wait for a CPU that may be slow: the watchdog lets them. Where it cannot be
+ * told, its default has to do.
  */
 static UNUSED void guest_patience(void)
 {
-	FILE *f = fopen("/sys/module/nib/parameters/watchdog_ms", "r");
-
-	if (!f)
-		return;
-	if (fscanf(f, "%d", &guest_patience_saved) == 1 &&
-	    !write_file("/sys/module/nib/parameters/watchdog_ms", "0"))
-		atexit(guest_patience_end);
-	fclose(f);
+	watchdog_try(0);
 }
 
 /* PCI address of the device behind a file. */

@@ -291,6 +291,88 @@ static int do_lease_end(void)
 	return ret;
 }
 
+/* What a failed call was to end, ended now, unless what failed was to say that it is. */
+static void end_again(int first, int ret)
+{
+	if (first != -EFAULT || (ret != -ENOENT && ret != -EINVAL))
+		OK(ret);
+}
+
+static int do_vm_end(void)
+{
+	unsigned int nth = asked;
+	struct stream s = { 0 };
+	uint32_t vm;
+	int ret;
+
+	packet_end(&s);
+	inject(0);
+	OK(vm_create(g.fd, &vm));
+	OK(vm_map(g.fd, vm, bo, 0, VA, 4 * MIB, 0));
+	stream_create(g.fd, vm, &s);
+	inject(nth);
+	ret = done(vm_destroy(g.fd, vm));
+	if (ret)
+		end_again(ret, vm_destroy(g.fd, vm));
+	return ret;
+}
+
+/* With a job in it. */
+static int do_queue_end(void)
+{
+	unsigned int nth = asked;
+	uint32_t queue;
+	int ret;
+
+	inject(0);
+	OK(queue_create(g.fd, g.vm, NIB_PRIORITY_LOW, &queue));
+	OK(submit(g.fd, queue, stream, last));
+	inject(nth);
+	ret = done(queue_destroy(g.fd, queue));
+	if (ret)
+		end_again(ret, queue_destroy(g.fd, queue));
+	OK(syncobj_wait(g.fd, last, 60000));
+	return ret;
+}
+
+static int do_stream_end(void)
+{
+	unsigned int nth = asked;
+	struct stream s = { 0 };
+	uint32_t old;
+	int ret;
+
+	packet_end(&s);
+	inject(0);
+	old = stream_create(g.fd, g.vm, &s);
+	OK(submit(g.fd, g.queue, old, last));
+	inject(nth);
+	ret = done(stream_destroy(g.fd, g.vm, old));
+	if (ret)
+		end_again(ret, stream_destroy(g.fd, g.vm, old));
+	OK(syncobj_wait(g.fd, last, 60000));
+	return ret;
+}
+
+/* Of a buffer that a VM still has. */
+static int do_close(void)
+{
+	unsigned int nth = asked;
+	uint32_t handle;
+	int ret;
+
+	inject(0);
+	OK(bo_create(g.fd, 64 * KIB, NIB_BO_HBM, &handle));
+	OK(vm_map(g.fd, g.vm, handle, 0, LEASE_VA + GIB, 64 * KIB, 0));
+	munmap(bo_map(g.fd, handle, 64 * KIB), 64 * KIB);
+	inject(nth);
+	ret = done(bo_close(g.fd, handle));
+	if (ret)
+		end_again(ret, bo_close(g.fd, handle));
+	OK(vm_unmap(g.fd, g.vm, LEASE_VA + GIB, 64 * KIB));
+	return ret;
+}
+
 /* All other buffers leave HBM for a large one. */
 static int do_evict(void)
 {
@@ -354,6 +436,8 @@ static const struct {
 	{ "open", do_open }, { "query", do_query }, { "queue state", do_state },
 	{ "mmap", do_mmap }, { "madvise", do_advise }, { "lease", do_lease },
 	{ "lease move", do_lease_move }, { "lease end", do_lease_end },
+	{ "vm end", do_vm_end }, { "queue end", do_queue_end },
+	{ "stream end", do_stream_end }, { "close", do_close },
 	{ "evict", do_evict }, { "bring back", do_bring_back },
 	{ "share", do_share }, { "fdinfo", do_fdinfo }, { "submit all", do_submit_all },
 	{ "vm", do_vm }, { "queue", do_queue }, { "small hbm", do_small_hbm },

@@ -6,12 +6,6 @@
 #include "dumps.h"
 
 #define VA	0x100000000ull
-#define PARAM	"/sys/module/nib/parameters/watchdog_ms"
-
-static void restore_watchdog(void)
-{
-	write_file(PARAM, "10000");
-}
 
 int main(void)
 {
@@ -42,8 +36,7 @@ int main(void)
 	packet_end(&s);
 	behind = stream_create(g.fd, g.vm, &s);
 
-	OK(write_file(PARAM, "1000"));
-	atexit(restore_watchdog);
+	watchdog_set(1000);
 	for (i = 0; i < 2; i++)
 		fence[i] = syncobj(g.fd);
 	OK(submit(g.fd, g.queue, hang, fence[0]));

@@ -402,6 +402,7 @@ static void make_queue(struct fuzz *f)
 	struct nib_queue_create args = {
 		.vm_id = pick(f, KIND_VM), .priority = (uint32_t)(rnd(f) % 4),
 		.weight = (uint32_t)(rnd(f) % 256),
+		.flags = one_in(f, 2) ? NIB_QUEUE_KEEP_GOING : 0,
 	};
 
 	if (CALL(f, NIB_QUEUE_CREATE, &args) || put(f, KIND_QUEUE, args.queue_id, args.vm_id))

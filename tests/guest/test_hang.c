@@ -6,21 +6,6 @@
 #include "guest.h"
 
 #define VA	0x100000000ull
-#define PARAM	"/sys/module/nib/parameters/watchdog_ms"
-
-static void set_watchdog(unsigned int ms)
-{
-	FILE *f = fopen(PARAM, "w");
-
-	CHECK(f);
-	fprintf(f, "%u\n", ms);
-	CHECK(!fclose(f));
-}
-
-static void restore_watchdog(void)
-{
-	set_watchdog(10000);
-}
 
 int main(void)
 {
@@ -41,8 +26,7 @@ int main(void)
 	good = stream_create(g.fd, g.vm, &s);
 	OK(queue_create(g.fd, g.vm, NIB_PRIORITY_NORMAL, &other));
 
-	set_watchdog(1000);
-	atexit(restore_watchdog);
+	watchdog_set(1000);
 	for (i = 0; i < 4; i++)
 		fence[i] = syncobj(g.fd);
 	begin = now_ns();
