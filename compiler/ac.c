@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include "ac.h"
 
 struct ac_block {
@@ -50,13 +51,47 @@ void ac_free_all(struct ac_ctx *ctx)
 	}
 }
 
+void ac_begin(struct ac_ctx *ctx)
+{
+	ctx->error[0] = 0;
+}
+
+void ac_clean(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			*text = '?';
+}
+
+/* What does not fit is left out behind the first quarter: the reason is at the end. */
+static void format(char *out, const char *fmt, va_list args)
+{
+	const size_t head = AC_ERROR_BYTES / 4, tail = AC_ERROR_BYTES - head - 3;
+	char *whole;
+	int n = vasprintf(&whole, fmt, args);
+
+	if (n < 0) {
+		snprintf(out, AC_ERROR_BYTES, "out of memory");
+		return;
+	}
+	if ((size_t)n < AC_ERROR_BYTES) {
+		memcpy(out, whole, (size_t)n + 1);
+	} else {
+		memcpy(out, whole, head);
+		memcpy(out + head, "...", 3);
+		memcpy(out + head + 3, whole + (size_t)n + 1 - tail, tail);
+	}
+	free(whole);
+	ac_clean(out);
+}
+
 int ac_fail(struct ac_ctx *ctx, int err, const char *fmt, ...)
 {
 	va_list args;
 
 	if (!ctx->error[0]) {
 		va_start(args, fmt);
-		vsnprintf(ctx->error, sizeof(ctx->error), fmt, args);
+		format(ctx->error, fmt, args);
 		va_end(args);
 	}
 	return -err;
@@ -70,9 +105,33 @@ void ac_log(struct ac_ctx *ctx, enum ac_log level, const char *fmt, ...)
 	if (!ctx->options || !ctx->options->log)
 		return;
 	va_start(args, fmt);
-	vsnprintf(line, sizeof(line), fmt, args);
+	format(line, fmt, args);
 	va_end(args);
 	ctx->options->log(ctx->options->user, level, line);
+}
+
+/* Odd and large: every bit of a product depends on the state. */
+static void choose_hash_key(struct ac_ctx *ctx)
+{
+	if (getrandom(&ctx->hash_key, sizeof(ctx->hash_key), 0) != sizeof(ctx->hash_key))
+		ctx->hash_key = (uintptr_t)ctx;
+	ctx->hash_key |= 1ull << 63 | 1;
+}
+
+uint64_t ac_hash(struct ac_ctx *ctx, uint64_t h, const void *data, uint64_t bytes)
+{
+	const uint8_t *p = data;
+	unsigned __int128 m;
+
+	if (!ctx->hash_key)
+		choose_hash_key(ctx);
+	if (!h)
+		h = ctx->hash_key;
+	while (bytes--) {
+		m = (unsigned __int128)(h ^ *p++) * ctx->hash_key;
+		h = (uint64_t)m ^ (uint64_t)(m >> 64);
+	}
+	return h;
 }
 
 void ac_text_add(struct ac_text *text, const char *fmt, ...)

@@ -27,12 +27,14 @@ struct ac_block;
 /**
  * struct ac_ctx - memory and messages.
  * @blocks: everything ac_alloc() gave out.
- * @error: text of the first error since ac_clear().
+ * @error: text of the first error since ac_begin().
+ * @hash_key: of ac_hash(), random; 0 until it is needed.
  * @options: hooks.
  */
 struct ac_ctx {
 	struct ac_block *blocks;
 	char error[AC_ERROR_BYTES];
+	uint64_t hash_key;
 	const struct accel_compile_options *options;
 };
 
@@ -41,11 +43,23 @@ void *ac_alloc(struct ac_ctx *ctx, size_t count, size_t size);
 char *ac_strndup(struct ac_ctx *ctx, const char *text, size_t bytes);
 void ac_free_all(struct ac_ctx *ctx);
 
-/* Keep the first error's text; returns -err. */
+/* Forget what went wrong before. */
+void ac_begin(struct ac_ctx *ctx);
+
+/* Keep the first error's text, control characters as '?'; returns -err. */
 int ac_fail(struct ac_ctx *ctx, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void ac_log(struct ac_ctx *ctx, enum ac_log level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/*
+ * Hash for tables of what a file says, continued from @h, or from 0. No file can tell which of its
+ * strings collide: it differs from compilation to compilation.
+ */
+uint64_t ac_hash(struct ac_ctx *ctx, uint64_t h, const void *data, uint64_t bytes);
+
+/* Text that came from a file, for people: no line ends, nothing that terminals obey. */
+void ac_clean(char *text);
 
 /* Growing text. */
 struct ac_text {

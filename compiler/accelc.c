@@ -84,7 +84,8 @@ static const char help[] =
 	"  --dump-after PASS    the graph after import, format, fuse, plan, code, or all\n"
 	"  -q, --quiet          errors only      -v, --verbose  more\n"
 	"\n"
-	"Exit status: 0 done; 1 the model or a file is at fault; 2 the command line is.\n";
+	"Exit status: 0 done; 1 the model, a file or what an option asks for is at fault; 2 the command\n"
+	"line cannot be understood.\n";
 
 static int usage(const char *fmt, const char *what)
 {
@@ -105,6 +106,7 @@ static bool parse_rule(const char *text, uint32_t *rule)
 	static const char *const names[] = { "", "floor", "ceil", "best3" };
 	uint32_t i;
 
+	*rule = 0;
 	for (i = 1; i < 4; i++)
 		if (!strcmp(text, names[i]))
 			*rule = i;
@@ -270,7 +272,7 @@ static int compile(struct accel_compile *c, const struct args *a)
 	return EXIT_COMPILE;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	struct args a = { .options = { .struct_size = sizeof(a.options) } };
 	struct accel_compile *c;
@@ -291,5 +293,15 @@ int main(int argc, char **argv)
 	}
 	code = compile(c, &a);
 	accel_compile_destroy(c);
-	return fflush(stdout) ? EXIT_COMPILE : code;
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	int code = run(argc, argv);
+
+	if (!fflush(stdout) && !ferror(stdout))
+		return code;
+	fputs("accelc: standard output cannot be written\n", stderr);
+	return code ? code : EXIT_COMPILE;
 }

@@ -126,6 +126,7 @@ int accel_compile_load(struct accel_compile *c, const char *path)
 {
 	int err;
 
+	ac_begin(&c->ctx);
 	if (c->gguf.data)
 		return ac_fail(&c->ctx, EBUSY, "%s: this compilation has a model already", path);
 	path = ac_strndup(&c->ctx, path, strlen(path));
@@ -138,6 +139,7 @@ int accel_compile_load_memory(struct accel_compile *c, const char *name, const v
 {
 	int err;
 
+	ac_begin(&c->ctx);
 	if (c->gguf.data)
 		return ac_fail(&c->ctx, EBUSY, "%s: this compilation has a model already", name);
 	name = ac_strndup(&c->ctx, name, strlen(name));
@@ -147,6 +149,7 @@ int accel_compile_load_memory(struct accel_compile *c, const char *name, const v
 
 int accel_compile_write(struct accel_compile *c, const char *path)
 {
+	ac_begin(&c->ctx);
 	if (!c->loaded)
 		return ac_fail(&c->ctx, EINVAL, "%s: nothing was compiled", path);
 	return ac_program_write(c, path);

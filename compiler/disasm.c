@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -35,20 +36,22 @@ static int fail(const struct file *f, int err, const char *fmt, ...)
 	return -err;
 }
 
-static const char *packet_name(const struct nib_program_name *names, uint64_t n, uint32_t stream,
-			       uint32_t packet)
+/* Names of one stream's packets, by packet; NULL without memory. */
+static const char **packet_names(const struct nib_program_name *names, uint64_t n, uint32_t stream,
+				 uint64_t packets)
 {
+	const char **by_packet = calloc(packets + 1, sizeof(*by_packet));
 	uint64_t i;
 
-	for (i = 0; i < n; i++)
-		if (names[i].stream == stream && names[i].packet == packet &&
+	for (i = 0; by_packet && i < n; i++)
+		if (names[i].stream == stream && names[i].packet < packets &&
 		    memchr(names[i].name, 0, sizeof(names[i].name)))
-			return names[i].name;
-	return "";
+			by_packet[names[i].packet] = names[i].name;
+	return by_packet;
 }
 
-static int print_stream(const struct file *f, const struct nib_program_section *s,
-			const struct nib_program_name *names, uint64_t n_names)
+static int print_packets(const struct file *f, const struct nib_program_section *s,
+			 const char **names)
 {
 	const uint64_t *w = (const uint64_t *)(const void *)(f->data + s->offset);
 	uint64_t total = s->bytes / 8, at = 0;
@@ -64,12 +67,29 @@ static int print_stream(const struct file *f, const struct nib_program_section *
 			return fail(f, EINVAL, "stream %u: no packet at word %llu", s->id,
 				    (unsigned long long)at);
 		snprintf(line, sizeof(line), "%5u %-24s %s", packet,
-			 packet_name(names, n_names, s->id, packet), text);
+			 names[packet] ? names[packet] : "", text);
+		ac_clean(line);
 		f->emit(f->user, line);
 		at += (uint64_t)words;
 		packet++;
 	}
 	return 0;
+}
+
+static int print_stream(const struct file *f, const struct nib_program_section *s,
+			const struct nib_program_name *names, uint64_t n_names)
+{
+	const char **by_packet;
+	int err;
+
+	if (s->bytes > NIB_MAX_STREAM_BYTES || s->bytes % 8)
+		return fail(f, EINVAL, "stream %u: %llu bytes", s->id, (unsigned long long)s->bytes);
+	by_packet = packet_names(names, n_names, s->id, s->bytes / 8);
+	if (!by_packet)
+		return fail(f, ENOMEM, "out of memory");
+	err = print_packets(f, s, by_packet);
+	free(by_packet);
+	return err;
 }
 
 static int print_file(const struct file *f)
@@ -89,10 +109,18 @@ static int print_file(const struct file *f)
 	if (h->sections > NIB_PROGRAM_MAX_SECTIONS ||
 	    sizeof(*h) + h->sections * sizeof(*s) > f->bytes)
 		return fail(f, EINVAL, "%u sections do not fit the file", h->sections);
+	if (h->file_bytes != f->bytes)
+		return fail(f, EINVAL, "the file has %llu bytes, its header says %llu",
+			    (unsigned long long)f->bytes, (unsigned long long)h->file_bytes);
+	if (nib_hash(s, h->sections * sizeof(*s)) != h->sections_hash)
+		return fail(f, EINVAL, "the section records do not match their hash: damaged");
 	for (i = 0; i < h->sections; i++) {
 		if (s[i].offset % NIB_PROGRAM_ALIGN || s[i].offset > f->bytes ||
 		    s[i].bytes > f->bytes - s[i].offset)
 			return fail(f, EINVAL, "section %u lies outside the file", i);
+		if ((s[i].type == NIB_SECTION_NAMES || s[i].type == NIB_SECTION_STREAM) &&
+		    nib_hash(f->data + s[i].offset, s[i].bytes) != s[i].hash)
+			return fail(f, EINVAL, "section %u does not match its hash: damaged", i);
 		if (s[i].type == NIB_SECTION_NAMES) {
 			names = (const void *)(f->data + s[i].offset);
 			n_names = s[i].bytes / sizeof(*names);

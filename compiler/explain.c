@@ -212,6 +212,7 @@ int accel_compile_explain(struct accel_compile *c, uint32_t flags,
 {
 	struct writer w = { emit, user };
 
+	ac_begin(&c->ctx);
 	if (!c->loaded)
 		return ac_fail(&c->ctx, EINVAL, "nothing was compiled");
 	if (flags & ACCEL_EXPLAIN_JSON)

@@ -197,9 +197,9 @@ static int take_kv(struct cursor *c, struct ac_gguf_kv *kv)
 	return err;
 }
 
-static uint64_t hash_name(const char *name)
+static uint64_t hash_name(const struct ac_gguf *g, const char *name)
 {
-	return nib_hash(name, strlen(name));
+	return ac_hash(g->ctx, 0, name, strlen(name));
 }
 
 static int make_hash(struct ac_ctx *ctx, uint64_t n, uint32_t **table, uint64_t *mask)
@@ -215,7 +215,7 @@ static int make_hash(struct ac_ctx *ctx, uint64_t n, uint32_t **table, uint64_t 
 
 const struct ac_gguf_kv *ac_gguf_find(const struct ac_gguf *g, const char *key)
 {
-	uint64_t h = hash_name(key);
+	uint64_t h = hash_name(g, key);
 
 	for (; g->kv_hash[h & g->kv_mask]; h++)
 		if (!strcmp(g->kv[g->kv_hash[h & g->kv_mask] - 1].key, key))
@@ -225,7 +225,7 @@ const struct ac_gguf_kv *ac_gguf_find(const struct ac_gguf *g, const char *key)
 
 const struct ac_gguf_tensor *ac_gguf_tensor(const struct ac_gguf *g, const char *name)
 {
-	uint64_t h = hash_name(name);
+	uint64_t h = hash_name(g, name);
 
 	for (; g->tensor_hash[h & g->tensor_mask]; h++)
 		if (!strcmp(g->tensors[g->tensor_hash[h & g->tensor_mask] - 1].name, name))
@@ -233,9 +233,10 @@ const struct ac_gguf_tensor *ac_gguf_tensor(const struct ac_gguf *g, const char 
 	return NULL;
 }
 
-static void insert(uint32_t *table, uint64_t mask, const char *name, uint64_t index)
+static void insert(const struct ac_gguf *g, uint32_t *table, uint64_t mask, const char *name,
+		   uint64_t index)
 {
-	uint64_t h = hash_name(name);
+	uint64_t h = hash_name(g, name);
 
 	while (table[h & mask])
 		h++;
@@ -264,7 +265,7 @@ static int read_metadata(struct cursor *c, struct ac_gguf *g)
 			break;
 		other = ac_gguf_find(g, kv->key);
 		if (!other) {
-			insert(g->kv_hash, g->kv_mask, kv->key, g->n_kv++);
+			insert(g, g->kv_hash, g->kv_mask, kv->key, g->n_kv++);
 			continue;
 		}
 		if (other->type != kv->type || other->item != kv->item ||
@@ -391,7 +392,7 @@ static int read_tensors(struct cursor *c, struct ac_gguf *g)
 		if (ac_gguf_tensor(g, g->tensors[i].name))
 			return ac_fail(g->ctx, EINVAL, "%s: tensor %s: appears twice", g->name,
 				       g->tensors[i].name);
-		insert(g->tensor_hash, g->tensor_mask, g->tensors[i].name, g->n_tensors++);
+		insert(g, g->tensor_hash, g->tensor_mask, g->tensors[i].name, g->n_tensors++);
 	}
 	return err ? err : place_tensors(c, g, offsets);
 }
@@ -595,9 +596,16 @@ int ac_gguf_array(struct ac_gguf *g, const char *key, uint32_t item, const struc
 
 struct ac_str ac_gguf_next_string(const struct ac_gguf_kv *kv, uint64_t *at)
 {
-	struct ac_str s;
+	struct ac_str s = { "", 0 };
+	uint64_t left = kv->bytes - *at;
 
-	memcpy(&s.bytes, kv->data + *at, 8);
+	if (left >= 8)
+		memcpy(&s.bytes, kv->data + *at, 8);
+	/* It did fit when the file was read; somebody may write to it. */
+	if (left < 8 || s.bytes > left - 8) {
+		*at = kv->bytes;
+		return (struct ac_str){ "", 0 };
+	}
 	s.data = (const char *)kv->data + *at + 8;
 	*at += 8 + s.bytes;
 	return s;

@@ -40,16 +40,16 @@ static const char *rows_name(const struct accel_compile *c, int v)
 }
 
 /* Remember what was emitted; shape as printf text. */
-__attribute__((format(printf, 5, 6)))
-static int emitted(struct accel_compile *c, int index, const char *name, uint64_t weight_bytes,
-		   const char *fmt, ...)
+__attribute__((format(printf, 6, 7)))
+static int emitted(struct accel_compile *c, const struct accel_builder *b, int index,
+		   const char *name, uint64_t weight_bytes, const char *fmt, ...)
 {
 	char text[96];
 	va_list args;
 
 	if (index < 0)
-		return ac_fail(&c->ctx, -index, "%s: %s: the packet is refused", c->gguf.name,
-			       name);
+		return ac_fail(&c->ctx, -index, "%s: %s: the packet is refused: %s", c->gguf.name,
+			       name, accel_builder_error(b));
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
@@ -81,7 +81,7 @@ static int emit_embed(struct accel_compile *c, struct accel_builder *b, const st
 	pkt.fmt = (uint16_t)w->fmt;
 	pkt.layout = panels ? NIB_LAYOUT_PANELS : NIB_LAYOUT_ROWS;
 	pkt.alpha = ac_bits(w->parts[0].alpha);
-	return emitted(c, accel_builder_add(b, &pkt), node->name, 0, "rows of %u %s", w->k,
+	return emitted(c, b, accel_builder_add(b, &pkt), node->name, 0, "rows of %u %s", w->k,
 		       accel_format_name(w->fmt));
 }
 
@@ -101,7 +101,7 @@ static int emit_select(struct accel_compile *c, struct accel_builder *b, const s
 	pkt.fmt = NIB_FMT_F32;
 	pkt.layout = NIB_LAYOUT_ROWS;
 	pkt.alpha = ac_bits(1.0f);
-	return emitted(c, accel_builder_add(b, &pkt), node->name, 0, "out of %u", pkt.width);
+	return emitted(c, b, accel_builder_add(b, &pkt), node->name, 0, "out of %u", pkt.width);
 }
 
 static int emit_quant(struct accel_compile *c, struct accel_builder *b, const struct ac_node *node)
@@ -118,7 +118,7 @@ static int emit_quant(struct accel_compile *c, struct accel_builder *b, const st
 	pkt.width = v->width;
 	pkt.fmt = (uint16_t)v->fmt;
 	pkt.rule = (uint16_t)(c->options.act_rule - 1);
-	return emitted(c, accel_builder_add(b, &pkt), node->name, 0, "%s of %u to %s",
+	return emitted(c, b, accel_builder_add(b, &pkt), node->name, 0, "%s of %u to %s",
 		       rows_name(c, node->out), v->width, accel_format_name(v->fmt));
 }
 
@@ -156,7 +156,7 @@ static int emit_linear(struct accel_compile *c, struct accel_builder *b,
 		pkt.w_fmt = (uint16_t)w->fmt;
 		pkt.out_fmt = NIB_FMT_F32;
 		pkt.alpha = ac_bits(w->parts[0].alpha);
-		err = emitted(c, accel_builder_add(b, &pkt), w->name, w->bytes,
+		err = emitted(c, b, accel_builder_add(b, &pkt), w->name, w->bytes,
 			      "%s x %u -> %u, %s x %s", rows_name(c, node->out), w->k, w->n,
 			      accel_format_name(pkt.a_fmt), accel_format_name(w->fmt));
 		col += w->n;
@@ -181,7 +181,7 @@ static int emit_append(struct accel_compile *c, struct accel_builder *b,
 	pkt.fmt = (uint16_t)c->options.kv_fmt;
 	pkt.rule = (uint16_t)(c->options.act_rule - 1);
 	pkt.page_tokens = c->options.page_tokens;
-	return emitted(c, accel_builder_add(b, &pkt), node->name, 0, "rows of %u to %s", pkt.width,
+	return emitted(c, b, accel_builder_add(b, &pkt), node->name, 0, "rows of %u to %s", pkt.width,
 		       accel_format_name(pkt.fmt));
 }
 
@@ -208,7 +208,7 @@ static int emit_attention(struct accel_compile *c, struct accel_builder *b,
 	pkt.page_tokens = (uint16_t)c->options.page_tokens;
 	pkt.k_fmt = pkt.v_fmt = (uint16_t)c->options.kv_fmt;
 	pkt.scale = ac_bits((float)(1.0 / sqrt((double)m->head_dim)));
-	return emitted(c, accel_builder_add(b, &pkt), node->name, 0, "rows, %u/%u heads of %u, %s",
+	return emitted(c, b, accel_builder_add(b, &pkt), node->name, 0, "rows, %u/%u heads of %u, %s",
 		       m->heads, m->kv_heads, m->head_dim, accel_format_name(pkt.k_fmt));
 }
 
@@ -224,7 +224,7 @@ static int emit_sample(struct accel_compile *c, struct accel_builder *b,
 	accel_arg(&pkt, params, NIB_BIND_SAMPLE_PARAMS, 0);
 	accel_arg(&pkt, out, NIB_BIND_SAMPLE_OUT, 0);
 	pkt.n = c->model.vocab;
-	return emitted(c, accel_builder_add(b, &pkt), node->name, 0, "rows of %u", pkt.n);
+	return emitted(c, b, accel_builder_add(b, &pkt), node->name, 0, "rows of %u", pkt.n);
 }
 
 /* --- Vector programs --- */
@@ -234,7 +234,7 @@ static int finish_vec(struct accel_compile *c, struct accel_builder *b, const st
 {
 	accel_arg(&vec->pkt, d0, rows_arg(c, node->out), 0);
 	vec->pkt.d1 = d1;
-	return emitted(c, accel_builder_add_vec(b, vec), node->name, 0, "%s x %u of %u",
+	return emitted(c, b, accel_builder_add_vec(b, vec), node->name, 0, "%s x %u of %u",
 		       rows_name(c, node->out), d1, vec->pkt.n);
 }
 
@@ -430,8 +430,6 @@ int ac_pass_code(struct accel_compile *c)
 	for (i = 0; i < c->n_nodes && !err; i++)
 		if (!c->nodes[i].dead)
 			err = emit(c, b, &c->nodes[i]);
-	if (err && accel_builder_error(b) && accel_builder_error(b)[0])
-		ac_log(&c->ctx, AC_LOG_ERROR, "stream: %s", accel_builder_error(b));
 	if (!err)
 		err = finish(c, b);
 	accel_builder_destroy(b);

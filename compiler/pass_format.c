@@ -49,6 +49,10 @@ static int assign(struct accel_compile *c, struct ac_part *part, uint32_t wanted
 			       c->gguf.name, part->w->name);
 	part->global = ac_nvfp4_global(max);
 	part->alpha *= part->global;
+	if (ac_bits(part->alpha) << 1 >= 0xff000000)
+		return ac_fail(&c->ctx, ENOTSUP,
+			       "%s: tensor %s: its scale times that of NVFP4 is no FP32 number",
+			       c->gguf.name, part->w->name);
 	return 0;
 }
 

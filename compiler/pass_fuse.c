@@ -143,7 +143,8 @@ static bool read_after(const struct accel_compile *c, int i, int v)
 /* x + W y: the layer's epilogue adds, in place where x ends there. */
 static void fuse_residual(struct accel_compile *c)
 {
-	int i, def;
+	int i, def, root;
+	uint32_t col;
 
 	for (i = 0; i < c->n_nodes; i++) {
 		struct ac_node *add = &c->nodes[i], *linear;
@@ -160,8 +161,10 @@ static void fuse_residual(struct accel_compile *c)
 		linear->in[1] = add->in[0];
 		linear->out = add->out;
 		if (!read_after(c, i, add->in[0])) {
-			c->values[add->out].base = add->in[0];
-			c->values[add->out].col = 0;
+			/* What is there, not the sum before: a chain as long as the model is walked often. */
+			root = ac_value_root(c, add->in[0], &col);
+			c->values[add->out].base = root;
+			c->values[add->out].col = col;
 		}
 		add->dead = true;
 	}

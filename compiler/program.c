@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "program.h"
@@ -273,25 +274,27 @@ static int write_sections(struct out *o)
 static int open_temp(struct out *o)
 {
 	struct accel_compile *c = o->c;
+	uint32_t tries, chance;
 	struct stat st;
-	mode_t mask;
 	int n, err;
 
 	if (!stat(o->path, &st) && !S_ISREG(st.st_mode))
 		return ac_fail(&c->ctx, EINVAL, "%s: exists and is no plain file", o->path);
-	n = snprintf(o->temp, sizeof(o->temp), "%s.XXXXXX", o->path);
-	if (n < 0 || (size_t)n >= sizeof(o->temp))
-		return ac_fail(&c->ctx, ENAMETOOLONG, "%s: name too long", o->path);
-	o->fd = mkostemp(o->temp, O_CLOEXEC);
-	if (o->fd < 0) {
-		err = errno;
-		return ac_fail(&c->ctx, err, "%s: cannot create: %s", o->path, strerror(err));
+	/* Not mkstemp(): the file gets the mode that others get, and only the kernel knows the mask. */
+	for (tries = 0; tries < 100; tries++) {
+		if (getrandom(&chance, sizeof(chance), 0) != sizeof(chance))
+			chance = (uint32_t)getpid() + tries;
+		n = snprintf(o->temp, sizeof(o->temp), "%s.%08x", o->path, chance);
+		if (n < 0 || (size_t)n >= sizeof(o->temp))
+			return ac_fail(&c->ctx, ENAMETOOLONG, "%s: name too long", o->path);
+		o->fd = open(o->temp, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
+		if (o->fd >= 0)
+			return 0;
+		if (errno != EEXIST)
+			break;
 	}
-	mask = umask(0);
-	umask(mask);
-	if (fchmod(o->fd, 0666 & ~mask))
-		ac_log(&c->ctx, AC_LOG_DEBUG, "%s: mode: %s", o->path, strerror(errno));
-	return 0;
+	err = errno;
+	return ac_fail(&c->ctx, err, "%s: cannot create: %s", o->path, strerror(err));
 }
 
 int ac_program_write(struct accel_compile *c, const char *path)

@@ -2,6 +2,7 @@
 /*
  * Encoders. Inner loops have constant bounds and no branches, so that the compiler makes vectors.
  */
+#include <math.h>
 #include "quant.h"
 
 #define INLINE static inline __attribute__((always_inline))
@@ -92,34 +93,43 @@ INLINE int clamp_code(int code)
 	return code < 0 ? 0 : code > 254 ? 254 : code;
 }
 
-/* Squared error of a block under a scale, in units of the scale, summed in a fixed order. */
-INLINE float error_mx(const struct element *el, const float *x, int code)
+/* A row sum (arithmetic.md) of one block, from its sixteen lanes. */
+INLINE float add_lanes(float *sum)
 {
-	float inv = inverse_scale(code), sum[8] = { 0 };
-	int i, j;
+	int width, j;
 
-	for (i = 0; i < 32; i += 8)
-		for (j = 0; j < 8; j++) {
-			float y = x[i + j] * inv;
-			struct rounded r = round_element(el, y);
-			/* Against the magnitude before it was saturated. */
-			float d = ac_float(ac_bits(y) & 0x7fffffffu) - (r.sum - r.m);
-
-			sum[j] += d * d;
-		}
-	return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
+	for (width = 8; width; width /= 2)
+		for (j = 0; j < width; j++)
+			sum[j] += sum[j + width];
+	return sum[0];
 }
 
-/* Errors of neighbouring scales differ by a factor of 4 in their units. */
-INLINE int best_scale(const struct element *el, const float *x, int code)
+/* Squared error of a block under scale @code, in units of the inverse of @unit. */
+INLINE float error_mx(const struct element *el, const float *x, int code, float unit)
 {
-	int first = clamp_code(code - 1), last = clamp_code(code + 1), best = first, c;
-	float least = error_mx(el, x, first), error;
+	float inv = inverse_scale(code), s = scale_value(code), sum[16] = { 0 };
+	int i, j;
 
-	for (c = first + 1; c <= last; c++) {
-		error = error_mx(el, x, c);
-		least *= 0.25f;
-		if (error < least) {
+	for (i = 0; i < 32; i += 16)
+		for (j = 0; j < 16; j++) {
+			float v = value_element(el, x[i + j] * inv);
+			float d = fmaf(-v, s, x[i + j]) * unit;
+
+			sum[j] = fmaf(d, d, sum[j]);
+		}
+	return add_lanes(sum);
+}
+
+/* @floor may be less than there are codes for. */
+INLINE int best_scale(const struct element *el, const float *x, int floor)
+{
+	float unit = inverse_scale(clamp_code(floor)), least = INFINITY, error;
+	int best = 0, c, i;
+
+	for (i = -1; i <= 1; i++) {
+		c = clamp_code(floor + i);
+		error = error_mx(el, x, c, unit);
+		if (i < 0 || error < least) {
 			least = error;
 			best = c;
 		}
@@ -143,7 +153,7 @@ INLINE bool encode_term(const struct element *el, enum nib_scale_rule rule, cons
 	if (!amax)
 		code = 127;
 	else if (rule == NIB_SCALE_BEST3)
-		code = best_scale(el, x, clamp_code(code));
+		code = best_scale(el, x, code);
 	else
 		code = clamp_code(code + (rule == NIB_SCALE_CEIL && (amax & 0x7fffff) > el->top));
 	inv = inverse_scale(code);
@@ -151,7 +161,7 @@ INLINE bool encode_term(const struct element *el, enum nib_scale_rule rule, cons
 	for (i = 0; i < 32; i++)
 		codes[i] = (uint8_t)encode_element(el, x[i] * inv);
 	for (i = 0; rest && i < 32; i++)
-		rest[i] = x[i] - value_element(el, x[i] * inv) * s;
+		rest[i] = fmaf(-value_element(el, x[i] * inv), s, x[i]);
 	*scale = (uint8_t)code;
 	return true;
 }
@@ -197,28 +207,27 @@ static float ue4m3_value(uint32_t code)
 	return ac_float(((code >> 3) + 120) << 23 | (code & 7) << 20);
 }
 
-/* Squared error of a block of 16 under a scale; under 0 all values become 0. */
-INLINE float error_nv(const float *x, float d)
+/* Squared error of a block of 16 under @code, in units of @global; under 0 all values become 0. */
+INLINE float error_nv(const float *x, float global, uint32_t code)
 {
-	float sum[8] = { 0 }, divide = d == 0 ? 1 : d;
-	int i, j;
+	float d = ue4m3_value(code) * global, divide = d == 0 ? INFINITY : d, sum[16] = { 0 };
+	int j;
 
-	for (i = 0; i < 16; i += 8)
-		for (j = 0; j < 8; j++) {
-			float e = x[i + j] - value_element(&e2m1, x[i + j] / divide) * d;
+	for (j = 0; j < 16; j++) {
+		float e = fmaf(-value_element(&e2m1, x[j] / divide), d, x[j]) / global;
 
-			sum[j] += e * e;
-		}
-	return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
+		sum[j] = fmaf(e, e, sum[j]);
+	}
+	return add_lanes(sum);
 }
 
 INLINE uint32_t best_nv(const float *x, float global, uint32_t code)
 {
 	uint32_t from = code ? code - 1 : 0, to = code < 126 ? code + 1 : 126, best = from, c;
-	float least = error_nv(x, ue4m3_value(from) * global), error;
+	float least = error_nv(x, global, from), error;
 
 	for (c = from + 1; c <= to; c++) {
-		error = error_nv(x, ue4m3_value(c) * global);
+		error = error_nv(x, global, c);
 		if (error < least) {
 			least = error;
 			best = c;
@@ -248,13 +257,8 @@ INLINE bool encode_nvfp4(const float *x, float global, bool best3, struct ac_uni
 		if (best3 && amax)
 			code = best_nv(x, global, code);
 		d = ue4m3_value(code) * global;
-		if (d == 0) {	/* only signs are left */
-			for (i = 0; i < 16; i++)
-				codes[i] = (uint8_t)encode_element(&e2m1, x[i] * 0);
-		} else {
-			for (i = 0; i < 16; i++)
-				codes[i] = (uint8_t)encode_element(&e2m1, x[i] / d);
-		}
+		for (i = 0; i < 16; i++)
+			codes[i] = (uint8_t)encode_element(&e2m1, d == 0 ? 0 : x[i] / d);
 		u->scales[0][b] = (uint8_t)code;
 	}
 	return finite;

@@ -15,7 +15,7 @@
  */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
 	!defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define AC_CLONES __attribute__((target_clones("avx2", "default")))
+#define AC_CLONES __attribute__((target_clones("arch=x86-64-v3", "default")))
 #else
 #define AC_CLONES
 #endif

@@ -43,7 +43,7 @@ static void index_tokens(struct vocab *v)
 		struct ac_str s = ac_gguf_next_string(v->tokens, &at);
 
 		v->text[i] = s;
-		for (h = nib_hash(s.data, s.bytes);; h++) {
+		for (h = ac_hash(&v->c->ctx, 0, s.data, s.bytes);; h++) {
 			uint32_t *slot = &v->slots[h & v->mask];
 
 			if (!*slot || (v->text[*slot - 1].bytes == s.bytes &&
@@ -58,11 +58,9 @@ static void index_tokens(struct vocab *v)
 /* Token of the text a followed by b. */
 static uint32_t find_joined(const struct vocab *v, struct ac_str a, struct ac_str b)
 {
-	uint64_t h = 0xcbf29ce484222325ull, i;
+	uint64_t h = ac_hash(&v->c->ctx, 0, a.data, a.bytes);
 
-	for (i = 0; i < a.bytes + b.bytes; i++)
-		h = (h ^ (uint8_t)(i < a.bytes ? a.data[i] : b.data[i - a.bytes])) *
-		    0x100000001b3ull;
+	h = ac_hash(&v->c->ctx, h, b.data, b.bytes);
 	for (; v->slots[h & v->mask]; h++) {
 		uint32_t token = v->slots[h & v->mask] - 1;
 		struct ac_str s = v->text[token];

@@ -130,9 +130,9 @@ static bool take_fp4(const struct ac_gguf_tensor *t, const uint8_t *row, uint64_
 static int not_finite(struct accel_compile *c, const struct source *src, uint64_t index)
 {
 	return ac_fail(&c->ctx, EINVAL,
-		       "%s: tensor %s: row %llu, elements %llu..%llu are not finite", c->gguf.name,
+		       "%s: tensor %s: row %llu, elements from %llu on are not finite", c->gguf.name,
 		       src->part->w->name, (unsigned long long)src->row,
-		       (unsigned long long)index * 32, (unsigned long long)index * 32 + 31);
+		       (unsigned long long)index * 32);
 }
 
 static enum nib_scale_rule weight_rule(const struct accel_compile *c, uint32_t fmt)
@@ -228,10 +228,12 @@ static int write_rows(struct accel_compile *c, const struct ac_weight *w, sink_f
 		ac_ggml_decode_row(part->w, row, x);
 		if (w->fmt == NIB_FMT_NVFP4 && !part->repack)
 			global = ac_nvfp4_global(ac_max_abs(x, w->k));
-		for (i = 0; i < units && good; i++) {
+		for (i = 0; i < units; i++) {
 			if (w->fmt == NIB_FMT_F32) {
 				memcpy(out, x, w->k * 4ull);
-				good = ac_bits(ac_max_abs(x, w->k)) < 0x7f800000;
+				while (i < units && good)
+					good = ac_bits(ac_max_abs(x + i++ * AC_UNIT, AC_UNIT)) < 0x7f800000;
+				i -= !good;
 				break;
 			}
 			if (part->repack)
@@ -244,6 +246,8 @@ static int write_rows(struct accel_compile *c, const struct ac_weight *w, sink_f
 				       (w->k - i * 32 < 32 ? w->k - i * 32 : 32) * 2);
 			else
 				store_row_unit(w->fmt, out, w->k, i, &u);
+			if (!good)
+				break;
 		}
 		if (!good)
 			err = not_finite(c, &src, i);

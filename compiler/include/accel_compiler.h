@@ -32,8 +32,9 @@ enum accel_compile_rule {
  * @struct_size: sizeof(struct accel_compile_options).
  * @weight_fmt: enum nib_format of the linear layers. Default: MXFP8, but tensors that arrive in a
  *	block format of the device stay in it.
- * @head_fmt: of the output head. Default MXFP8.
- * @embd_fmt: of the token embedding, where it is not the head itself. Default MXFP8.
+ * @head_fmt: of the output head. Default: the file's block format, else MXFP8, or @weight_fmt where
+ *	that is BF16 or MXFP8X2.
+ * @embd_fmt: of the token embedding, where it is not the head itself. Default as for the head.
  * @act_fmt: of activations that enter a linear layer. Default MXFP8.
  * @kv_fmt: of keys and values in pages. Default BF16, or F32 where @act_fmt has two terms.
  * @weight_rule: enum accel_compile_rule for weights.
@@ -81,12 +82,12 @@ int accel_compile_create(const struct accel_compile_options *options,
 			 struct accel_compile **compile);
 void accel_compile_destroy(struct accel_compile *compile);
 
-/* Text of the last error; "" when there was none. */
+/* Text of what the last call on @compile failed with, in one line; "" when it went well. */
 const char *accel_compile_error(const struct accel_compile *compile);
 
 /**
  * accel_compile_load - read a model and run all passes. Weights are only looked at.
- * @path: a GGUF file; it stays mapped until accel_compile_destroy().
+ * @path: a GGUF file; it stays mapped until accel_compile_destroy() and must not become shorter.
  *
  * Returns 0; -errno of the file; -EINVAL (damaged file, option out of range), -ENOTSUP (something
  * the device or the compiler does not do; the text names it), -ENOMEM.
@@ -125,8 +126,8 @@ int accel_compile_explain(struct accel_compile *compile, uint32_t flags,
  * @params: parameters of the model.
  * @stream_bytes: of the stream.
  * @packets: in the stream.
- * @decode_cycles: predicted, one row, context of one page.
- * @prefill_cycles: predicted, max_rows rows of one sequence.
+ * @decode_cycles: predicted, one row at position 511, or the model's last one if that is less.
+ * @prefill_cycles: predicted, max_rows rows of one sequence, or as many as the model's context.
  * @decode_tokens_per_s: bound from @decode_cycles.
  * @prefill_tokens_per_s: bound from @prefill_cycles.
  */
@@ -157,7 +158,7 @@ int accel_compile_summarize(const struct accel_compile *compile,
  * @emit: receives lines, without newline.
  * @error: receives one line about what is wrong, at most @error_bytes with its zero.
  *
- * Returns 0; -errno of the file; -EINVAL (not a program, damaged).
+ * Returns 0; -errno of the file; -EINVAL (not a program, damaged: hashes are checked), -ENOMEM.
  */
 int accel_program_disassemble(const char *path, void (*emit)(void *user, const char *line),
 			      void *user, char *error, size_t error_bytes);

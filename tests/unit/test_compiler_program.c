@@ -5,6 +5,7 @@
  */
 #include <check.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -511,6 +512,32 @@ START_TEST(test_no_partial_file)
 }
 END_TEST
 
+/* Of a table: the row, and where in it. */
+START_TEST(test_table_rows_are_finite)
+{
+	struct accel_compile_options o = {
+		.struct_size = sizeof(o), .embd_fmt = _i ? NIB_FMT_F32 : NIB_FMT_MXFP8,
+	};
+	struct gguf_llama m = small;
+	struct accel_compile *c;
+	const struct ac_gguf_tensor *t;
+	uint8_t *at;
+
+	m.untied = true;
+	m.head_type = AC_GGML_F32;
+	gguf_llama(&make, &m);
+	c = compiled(NULL, &o);
+	t = ac_gguf_tensor(&c->gguf, "token_embd.weight");
+	ck_assert_uint_ge(t->ne[0], 48);
+	at = (uint8_t *)(uintptr_t)t->data + 2 * t->row_bytes + 40 * 4;
+	memcpy(at, "\0\0\xc0\x7f", 4);
+	ck_assert_int_eq(accel_compile_write(c, in_dir("a.nib")), -EINVAL);
+	ck_assert_msg(strstr(accel_compile_error(c), "token_embd.weight: row 2, elements from 32 on") !=
+		      NULL, "%s", accel_compile_error(c));
+	accel_compile_destroy(c);
+}
+END_TEST
+
 START_TEST(test_output_that_cannot_be_written)
 {
 	struct accel_compile *c;
@@ -628,10 +655,75 @@ START_TEST(test_dump_after_every_pass)
 }
 END_TEST
 
+/* The text is that of the last call, and of none where that went well. */
+START_TEST(test_errors_are_of_the_last_call)
+{
+	struct accel_compile *c = new_compile(NULL);
+
+	gguf_llama(&make, &small);
+	ck_assert_int_eq(accel_compile_load(c, in_dir("one.gguf")), -ENOENT);
+	ck_assert_ptr_nonnull(strstr(accel_compile_error(c), "one.gguf"));
+	ck_assert_int_eq(accel_compile_write(c, in_dir("a.nib")), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(accel_compile_error(c), "nothing was compiled"));
+	ck_assert_int_eq(accel_compile_load_memory(c, "made.gguf", make.data, make.bytes), 0);
+	ck_assert_str_eq(accel_compile_error(c), "");
+	ck_assert_int_eq(accel_compile_write(c, "/nonexistent/a.nib"), -ENOENT);
+	ck_assert_int_eq(accel_compile_write(c, "/nowhere/b.nib"), -ENOENT);
+	ck_assert_ptr_nonnull(strstr(accel_compile_error(c), "/nowhere/b.nib"));
+	write_program(c, in_dir("a.nib"));
+	ck_assert_str_eq(accel_compile_error(c), "");
+	accel_compile_destroy(c);
+}
+END_TEST
+
+/* Names reach people's terminals: in one line, whatever a file calls its tensors, reason included. */
+START_TEST(test_errors_are_clean_lines)
+{
+	struct gguf_llama m = small;
+	char name[64], shown[64];
+
+	snprintf(name, sizeof(name), "a\033]0;b\nc");
+	snprintf(shown, sizeof(shown), "a?]0;b?c: has no place in a llama graph");
+	m.extra = name;
+	gguf_llama(&make, &m);
+	refused(NULL, ENOTSUP, shown);
+}
+END_TEST
+
 static void count_line(void *user, const char *line)
 {
 	ck_assert_ptr_null(strchr(line, '\n'));
 	++*(int *)user;
+}
+
+static off_t section_offset(int i)
+{
+	struct nib_program_section s;
+	int fd = open(in_dir("a.nib"), O_RDONLY);
+
+	ck_assert_int_eq(pread(fd, &s, sizeof(s), (off_t)(sizeof(struct nib_program_header) +
+							  (size_t)i * sizeof(s))), sizeof(s));
+	close(fd);
+	return (off_t)s.offset;
+}
+
+/* One bit of the byte at @at is wrong. */
+static void check_damaged(const char *words, off_t at)
+{
+	int fd = open(in_dir("a.nib"), O_RDWR), lines = 0;
+	char error[256];
+	uint8_t byte;
+
+	ck_assert_int_eq(pread(fd, &byte, 1, at), 1);
+	byte ^= 4;
+	ck_assert_int_eq(pwrite(fd, &byte, 1, at), 1);
+	ck_assert_int_eq(accel_program_disassemble(in_dir("a.nib"), count_line, &lines, error,
+						   sizeof(error)), -EINVAL);
+	ck_assert_msg(strstr(error, words) != NULL, "\"%s\" is not in \"%s\"", words, error);
+	ck_assert_int_eq(lines, 0);
+	byte ^= 4;
+	ck_assert_int_eq(pwrite(fd, &byte, 1, at), 1);
+	close(fd);
 }
 
 START_TEST(test_disassembly)
@@ -649,10 +741,15 @@ START_TEST(test_disassembly)
 	ck_assert_int_eq(accel_program_disassemble(in_dir("a.nib"), count_line, &lines, error,
 						   sizeof(error)), 0);
 	ck_assert_int_eq(lines, (int)s.packets + 2);	/* the stream's head, and END */
+	check_damaged("section records", offsetof(struct nib_program_header, sections_hash));
+	check_damaged("its header says", offsetof(struct nib_program_header, file_bytes));
+	/* The file's sections: model, info, bindings, names, the stream. */
+	check_damaged("section 3 does not match", section_offset(3) + 20);
+	check_damaged("section 4 does not match", section_offset(4) + 20);
 	ck_assert_int_eq(truncate(in_dir("a.nib"), 5000), 0);
 	ck_assert_int_eq(accel_program_disassemble(in_dir("a.nib"), count_line, &lines, error,
 						   sizeof(error)), -EINVAL);
-	ck_assert_ptr_nonnull(strstr(error, "outside the file"));
+	ck_assert_ptr_nonnull(strstr(error, "has 5000 bytes"));
 }
 END_TEST
 
@@ -683,6 +780,9 @@ int main(void)
 	tcase_add_test(tc, test_explain);
 	tcase_add_test(tc, test_dump_after_every_pass);
 	tcase_add_test(tc, test_disassembly);
+	tcase_add_test(tc, test_errors_are_of_the_last_call);
+	tcase_add_test(tc, test_errors_are_clean_lines);
+	tcase_add_loop_test(tc, test_table_rows_are_finite, 0, 2);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

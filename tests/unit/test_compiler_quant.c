@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "ir.h"
+#include "kernels/kernels.h"
 #include "quant.h"
 #include "slow_format.h"
 
@@ -135,6 +136,42 @@ START_TEST(test_encoders_agree_with_the_slow_ones)
 		ac_decode_unit(fmt, &u, global, y);
 		for (i = 0; i < 32 && n % 8 < 5 && fmt != NIB_FMT_NVFP4; i++)
 			ck_assert(y[i] == (float)((double)x[i] - rest[i]));
+	}
+}
+END_TEST
+
+/* To the last bit what the device's own conversion gives, numbers at the ends of FP32 included. */
+START_TEST(test_encoders_agree_with_the_device)
+{
+	uint32_t fmt = cases[_i].fmt, rule = cases[_i].rule, terms = nib_format_terms(fmt), t, i;
+	uint64_t data_bytes = nib_row_data_bytes(fmt, 32), scales = nib_row_scale_bytes(fmt, 32);
+	ac_encode_fn encode = ac_encoder(fmt, rule);
+	const struct nib_kernels *k = nib_kernels_get("scalar");
+	uint8_t row[160], *data, code;
+	struct ac_unit u;
+	float x[32];
+	int n;
+
+	ck_assert_uint_le(nib_row_bytes(fmt, 32), sizeof(row));
+	seed = 3;
+	for (n = 0; n < BLOCKS; n++) {
+		fill(x, n % 8);
+		k->row_encode(fmt, rule, x, 32, row);
+		ck_assert(encode(x, ac_nvfp4_global(ac_max_abs(x, 32)), &u));
+		for (t = 0; t < terms; t++) {
+			data = row + t * (data_bytes + scales);
+			for (i = 0; i < scales; i++)
+				ck_assert_msg(data[data_bytes + i] == u.scales[t][i],
+					      "block %d, term %u: scale %u is %u, the device's %u",
+					      n, t, i, u.scales[t][i], data[data_bytes + i]);
+			for (i = 0; i < 32; i++) {
+				code = nib_format_bits(fmt) == 4 ? data[i / 2] >> i % 2 * 4 & 15 :
+				       data[i];
+				ck_assert_msg(code == u.codes[t][i],
+					      "block %d, term %u: %g is %#x, on the device %#x", n, t,
+					      (double)x[i], u.codes[t][i], code);
+			}
+		}
 	}
 }
 END_TEST
@@ -429,6 +466,7 @@ int main(void)
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, test_encoders_agree_with_the_slow_ones, 0, n);
+	tcase_add_loop_test(tc, test_encoders_agree_with_the_device, 0, n);
 	tcase_add_loop_test(tc, test_special_blocks, 0, n);
 	tcase_add_test(tc, test_floor_saturates_and_ceil_does_not);
 	tcase_add_test(tc, test_bf16_rounds_to_nearest_even);
