@@ -22,7 +22,7 @@ static int append(struct accel_seq *seq, const uint32_t *tokens, size_t count,
 	int ret;
 
 	if (count > UINT32_MAX)
-		return -E2BIG;
+		return accel_fail(seq->llm->device, -E2BIG, "generate: %zu tokens", count);
 	ret = accel_llm_step(seq->llm, &step, 1);
 	*token = step.token;
 	return ret;

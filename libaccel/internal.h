@@ -149,6 +149,8 @@ struct accel_record {
  * @tail: number of the next job.
  * @depth: most jobs that the transport takes at once.
  * @dead: takes no more jobs.
+ * @refusal: -errno of the transport, that a queue is dead of which could not hand over what it had
+ *	taken; or 0.
  * @failed: of the first job that failed since the last accel_queue_sync(); for good when dead.
  */
 struct accel_queue {
@@ -163,6 +165,7 @@ struct accel_queue {
 	enum accel_priority priority;
 	uint32_t weight;
 	bool dead;
+	int refusal;
 	struct accel_failure failed;
 	struct accel_queue_state state;	/* what the core knows of it */
 };
@@ -257,6 +260,11 @@ void accel_device_progress(struct accel_device *device);
  * never ran. A transport sets queue->dead before it retires the job that killed the queue.
  */
 void accel_queue_retire(struct accel_queue *queue, int status, const struct nib_completion *done);
+/*
+ * For transports that order queues: the queue whose running jobs keep the first job of @queue that
+ * was not handed over from being that, or from being dropped. NULL: nothing that runs does.
+ */
+struct accel_queue *accel_queue_in_the_way(struct accel_queue *queue);
 /* -errno of enum nib_done_status. */
 int accel_status_errno(uint32_t status);
 

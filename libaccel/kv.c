@@ -64,7 +64,7 @@ static int add_extent(struct accel_kv *kv, enum accel_kv_tier tier, uint32_t pag
 	return 0;
 }
 
-/* More HBM, at least @need pages: as much as there is already, if it can be had. */
+/* More HBM, at least @need pages: as much as there is already, or half of that, and so on. */
 static int grow_hbm(struct accel_kv *kv, uint64_t need)
 {
 	uint32_t room = kv->tier[ACCEL_KV_HBM].max - kv->tier[ACCEL_KV_HBM].count;
@@ -79,8 +79,12 @@ static int grow_hbm(struct accel_kv *kv, uint64_t need)
 		want = need;
 	if (want > room)
 		want = room;
-	ret = add_extent(kv, ACCEL_KV_HBM, want);
-	return ret == -ENOSPC && want > need ? add_extent(kv, ACCEL_KV_HBM, need) : ret;
+	for (;;) {
+		ret = add_extent(kv, ACCEL_KV_HBM, want);
+		if (ret != -ENOSPC || want == need)
+			return ret;
+		want = want / 2 > need ? want / 2 : need;
+	}
 }
 
 /* All SRAM that is wanted and free: less than asked for is no error. */
@@ -126,7 +130,7 @@ int accel_kv_init(struct accel_kv *kv, struct accel_device *device,
 		kv->first_extent = FIRST_EXTENT / c->page_bytes;
 	kv->pages = accel_alloc(device, (kv->max + 1ull) * sizeof(*kv->pages));
 	if (!kv->pages)
-		return -ENOMEM;
+		return accel_fail(device, -ENOMEM, "no memory for %u K/V pages", kv->max);
 	ret = grow_sram(kv);
 	if (!ret)
 		ret = accel_kv_reserve(kv, 1);

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include "accel.h"
 
-#define ACCEL_KV_EXTENTS	48u	/* buffers a pool is made of; each doubles it, so ample */
+#define ACCEL_KV_EXTENTS	96u	/* buffers a pool is made of: they double, and halve as HBM ends */
 #define ACCEL_KV_NONE		0xffffffffu
 
 enum accel_kv_tier {		/* fastest first: pages are taken in this order */

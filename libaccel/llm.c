@@ -146,6 +146,21 @@ int llm_logits_reserve(struct accel_llm *llm, struct llm_logits *l, enum accel_m
 	return 0;
 }
 
+/*
+ * A reset that loses what was in memory kills the queues from before. So it is enough to look where
+ * there is a new one, but then: a step on weights that are no more would succeed.
+ */
+static int check_memory(struct accel_llm *llm)
+{
+	struct accel_device_info info = { .struct_size = sizeof(info) };
+	int ret = accel_device_query(llm->device, &info);
+
+	if (!ret && info.function_resets != llm->function_resets)
+		ret = accel_fail(llm->device, -EIO, "a reset of the device lost the model's weights and K/V: "
+				 "it must be created anew");
+	return ret;
+}
+
 int llm_queue_create(struct accel_llm *llm)
 {
 	int ret;
@@ -154,6 +169,8 @@ int llm_queue_create(struct accel_llm *llm)
 	ret = accel_queue_create(llm->device, llm->priority, 0, &llm->queue);
 	if (!ret)
 		ret = accel_timeline_create(llm->device, 0, &llm->timeline);
+	if (!ret)
+		ret = check_memory(llm);
 	if (ret)
 		llm_queue_destroy(llm);
 	return ret;
@@ -231,6 +248,7 @@ ACCEL_API int accel_llm_create(struct accel_device *device, const struct accel_p
 {
 	struct accel_llm_params params = { .priority = ACCEL_PRIORITY_NORMAL };
 	const struct nib_program_model *model = accel_program_model(program);
+	struct accel_device_info info = { .struct_size = sizeof(info) };
 	struct accel_llm *llm;
 	int ret;
 
@@ -246,12 +264,15 @@ ACCEL_API int accel_llm_create(struct accel_device *device, const struct accel_p
 		return accel_fail(device, -EINVAL, "model: page_bytes is %llu, no multiple of %u",
 				  (unsigned long long)model->page_bytes, NIB_ROW_ALIGN);
 	ret = check_chip(device, program);
+	if (!ret)
+		ret = accel_device_query(device, &info);
 	if (ret)
 		return ret;
 	llm = accel_alloc(device, sizeof(*llm));
 	if (!llm)
 		return accel_fail(device, -ENOMEM, "no memory for a model handle");
 	llm->device = device;
+	llm->function_resets = info.function_resets;
 	llm_usage_open(llm);
 	llm->model = *model;
 	llm->priority = params.priority;
@@ -297,11 +318,10 @@ ACCEL_API int accel_seq_create(struct accel_llm *llm, struct accel_seq **out)
 		return accel_fail(llm->device, -EMFILE, "all %u sequences are in use",
 				  llm->max_seqs);
 	seq = accel_alloc(llm->device, sizeof(*seq));
-	if (!seq)
-		return -ENOMEM;
-	if (accel_kv_seq_init(&llm->kv, &seq->kv, llm->max_pages)) {
-		accel_free(llm->device, seq);
-		return -ENOMEM;
+	if (!seq || accel_kv_seq_init(&llm->kv, &seq->kv, llm->max_pages)) {
+		if (seq)
+			accel_free(llm->device, seq);
+		return accel_fail(llm->device, -ENOMEM, "no memory for a sequence");
 	}
 	seq->llm = llm;
 	seq->pending = ACCEL_TOKEN_NONE;

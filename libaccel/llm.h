@@ -49,6 +49,7 @@ struct accel_llm {
 	struct accel_device *device;
 	struct nib_program_model model;
 	enum accel_priority priority;
+	uint32_t function_resets;	/* of the device, before anything was loaded */
 	uint32_t max_seqs;
 	uint32_t n_seqs;
 	uint32_t max_pages;		/* of a sequence of full context */
@@ -74,7 +75,7 @@ struct accel_llm {
 	int usage_fd;
 };
 
-/* Make queue and timeline, or make them anew after an error. */
+/* Make queue and timeline, or make them anew after an error; -EIO once the model was lost. */
 int llm_queue_create(struct accel_llm *llm);
 void llm_queue_destroy(struct accel_llm *llm);
 /* Room for @rows rows of logits. Returns 0 or -errno; what was there is lost. */

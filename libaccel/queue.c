@@ -187,15 +187,53 @@ static bool ready(const struct accel_queue *queue, uint64_t number)
 	return true;
 }
 
+static struct accel_queue *in_the_way(struct accel_queue *queue, uint32_t hops)
+{
+	const struct accel_record *job = accel_queue_job(queue, queue->handed);
+	struct accel_queue *q;
+	uint32_t i;
+
+	for (i = 0; i < job->n_waits; i++) {
+		const struct accel_job_point *wait = &job->points[i];
+
+		if (wait->value <= wait->timeline->reached)
+			continue;
+		if (wait->value > wait->timeline->promised)
+			return NULL;
+		for (q = queue->device->queues; q; q = q->next)
+			if (accel_queue_owes(q, wait->timeline, wait->value) >= q->handed)
+				return q == queue || !hops ? NULL : in_the_way(q, hops - 1);
+	}
+	/* Only its place in the queue is. */
+	return queue->head < queue->handed ? queue : NULL;
+}
+
+struct accel_queue *accel_queue_in_the_way(struct accel_queue *queue)
+{
+	/* Who waits for whom cannot be longer, unless it is a circle. */
+	return in_the_way(queue, queue->device->n_queues);
+}
+
+/* Waits for queues, signals and leases of a job, as the transport sees them; or more. */
+static uint32_t references(const struct accel_queue *queue, const struct accel_record *job)
+{
+	return 1 + job->n_leases + (job->n_waits ? queue->device->n_queues : 0);
+}
+
 /* Hand over what is ready. Returns 0, or why the transport refused; then nothing was handed. */
 static int hand_over(struct accel_queue *queue)
 {
 	uint64_t end = queue->handed;
+	uint32_t batch = 0;
 	int err;
 
 	while (end < queue->tail && end < queue->head + queue->depth && ready(queue, end) &&
-	       !failed_wait(accel_queue_job(queue, end)))
+	       !failed_wait(accel_queue_job(queue, end))) {
+		batch += references(queue, accel_queue_job(queue, end));
+		if (batch > ACCEL_BATCH && end > queue->handed)
+			break;
 		end++;
+	}
 	if (end == queue->handed || queue->dead)
 		return 0;
 	err = queue->device->ops->submit(queue, queue->handed, (uint32_t)(end - queue->handed));
@@ -211,8 +249,20 @@ static void drop_unable(struct accel_queue *queue)
 		if (!queue->dead && !(ready(queue, queue->head) &&
 				      failed_wait(accel_queue_job(queue, queue->head))))
 			break;
-		accel_queue_retire(queue, -ECANCELED, NULL);
+		accel_queue_retire(queue, queue->refusal ? queue->refusal : -ECANCELED, NULL);
 	}
+}
+
+/*
+ * Jobs that were taken could not be handed over. Want of memory passes, where something runs whose
+ * end has us look again; of anything else the queue is dead.
+ */
+static void take_refusal(struct accel_queue *queue, int err)
+{
+	if ((err == -ENOMEM || err == -ENOSPC) && queue->head < queue->handed)
+		return;
+	queue->dead = true;
+	queue->refusal = err;
 }
 
 static void fail_all(struct accel_queue *queue, int status)
@@ -227,6 +277,7 @@ void accel_device_progress(struct accel_device *device)
 	struct accel_queue *queue;
 	uint64_t before;
 	bool changed;
+	int err;
 
 	if (device->busy)
 		return;
@@ -239,8 +290,11 @@ void accel_device_progress(struct accel_device *device)
 				fail_all(queue, -ENODEV);
 			} else if (queue->head != queue->tail) {
 				device->ops->poll(queue);
-				if (hand_over(queue))
-					queue->dead = true;
+				err = hand_over(queue);
+				if (device->lost)
+					fail_all(queue, -ENODEV);
+				else if (err)
+					take_refusal(queue, err);
 				drop_unable(queue);
 			}
 			changed |= before != queue->head + queue->handed;

@@ -24,6 +24,8 @@ struct sim_host {
  * @hbm_dirty: HBM from here on, past the window, was used before.
  * @work: the device was given something since it last had nothing to do.
  * @trace: see accel_open_params; NULL for none.
+ * @queues: of the device; what clears memory takes one, the caller the rest.
+ * @streams: the same.
  * @zero_queue: clears what the CPU cannot reach; made when first needed.
  */
 struct sim_device {
@@ -45,6 +47,8 @@ struct sim_device {
 	uint64_t root;
 	uint64_t sram_dirty;
 	uint64_t hbm_dirty;
+	uint32_t queues;
+	uint32_t streams;
 	struct accel_queue *zero_queue;
 	struct accel_stream *zero_stream;
 	uint64_t *queue_ids;	/* bit set: in use */
@@ -77,6 +81,8 @@ int sim_hbm_alloc(struct sim_device *sim, uint64_t bytes, uint64_t *offset);
 void sim_hbm_free(struct sim_device *sim, uint64_t offset, uint64_t bytes);
 int sim_memory_init(struct sim_device *sim);
 void sim_memory_fini(struct sim_device *sim);
+/* While the device still runs: lets go of what clears memory. */
+void sim_memory_end_zeroing(struct sim_device *sim);
 int sim_buffer_create(struct accel_buffer *buffer);
 void sim_buffer_destroy(struct accel_buffer *buffer);
 int sim_buffer_map(struct accel_buffer *buffer);

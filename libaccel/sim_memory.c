@@ -223,7 +223,10 @@ void sim_memory_fini(struct sim_device *sim)
 
 /* --- Buffers --- */
 
-/* The device clears what the CPU cannot reach, as a kernel driver has it done. */
+/*
+ * The device clears what the CPU cannot reach, as a kernel driver has it done. The queue and the
+ * stream for that are ours: they are not among those that the caller may have.
+ */
 static int zero_by_device(struct sim_device *sim, uint64_t address, uint64_t bytes)
 {
 	const uint64_t most = 1ull << 32;
@@ -235,12 +238,21 @@ static int zero_by_device(struct sim_device *sim, uint64_t address, uint64_t byt
 	} words = { fill, { NIB_OP_END, 1, 0 } };
 	uint64_t args[2];
 	struct accel_job job = { .struct_size = sizeof(job), .args = args, .nargs = 2 };
+	struct accel_device *device = &sim->base;
 	int err = 0;
 
-	if (!sim->zero_queue)
-		err = accel_queue_create(&sim->base, ACCEL_PRIORITY_NORMAL, 0, &sim->zero_queue);
-	if (!err && !sim->zero_stream)
-		err = accel_stream_create(&sim->base, &words, sizeof(words), &sim->zero_stream);
+	if (!sim->zero_queue) {
+		device->info.max_queues++;
+		err = accel_queue_create(device, ACCEL_PRIORITY_NORMAL, 0, &sim->zero_queue);
+		device->info.max_queues--;
+		device->n_queues -= !err;
+	}
+	if (!err && !sim->zero_stream) {
+		device->info.max_streams++;
+		err = accel_stream_create(device, &words, sizeof(words), &sim->zero_stream);
+		device->info.max_streams--;
+		device->n_streams -= !err;
+	}
 	for (; bytes && !err; bytes -= args[1] * 4, address += args[1] * 4) {
 		job.stream = sim->zero_stream;
 		args[0] = address;
@@ -250,6 +262,14 @@ static int zero_by_device(struct sim_device *sim, uint64_t address, uint64_t byt
 			err = accel_queue_sync(sim->zero_queue, UINT64_MAX);
 	}
 	return err;
+}
+
+void sim_memory_end_zeroing(struct sim_device *sim)
+{
+	sim->base.n_streams += sim->zero_stream != NULL;
+	accel_stream_destroy(sim->zero_stream);
+	sim->base.n_queues += sim->zero_queue != NULL;
+	accel_queue_destroy(sim->zero_queue);
 }
 
 static int take_memory(struct sim_device *sim, struct sim_buffer *buffer, bool *dirty)

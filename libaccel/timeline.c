@@ -77,7 +77,13 @@ void accel_timeline_unpromise(struct accel_job_point *point)
 /* The oldest two failures become one: nothing is forgotten, but points between them count too. */
 static void merge_oldest(struct accel_timeline *timeline)
 {
-	timeline->failures[0].last = timeline->failures[1].last;
+	struct accel_failure *first = &timeline->failures[0], *second = &timeline->failures[1];
+
+	/* Of several queues, the later point may have failed first. */
+	if (first->after > second->after)
+		first->after = second->after;
+	if (first->last < second->last)
+		first->last = second->last;
 	timeline->n_failures--;
 	memmove(timeline->failures + 1, timeline->failures + 2,
 		(timeline->n_failures - 1) * sizeof(timeline->failures[0]));
@@ -248,13 +254,19 @@ ACCEL_API int accel_timeline_query(struct accel_timeline *timeline, uint64_t *va
 {
 	struct accel_device *device = timeline->device;
 	struct accel_queue *queue;
-	uint64_t number;
+	uint64_t number, head;
 
 	accel_device_progress(device);
-	if (!device->lost && gate(timeline, timeline->promised, &queue, &number)) {
-		device->ops->wait(queue, number, 0);
+	/* Point after point, as far as jobs are over; but what runs in here only takes one turn. */
+	do {
+		if (device->lost || !gate(timeline, timeline->reached + 1, &queue, &number))
+			break;
+		head = queue->head;
+		if (device->ops->wait(queue, number, 0))
+			break;
 		accel_device_progress(device);
-	}
+	} while (device->ops->orders && queue->head != head);
+	accel_device_progress(device);
 	*value = timeline->reached;
 	return 0;
 }

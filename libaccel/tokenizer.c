@@ -304,11 +304,11 @@ static int build(struct accel_tokenizer *t, const struct section *s)
 	t->bos = h->bos;
 	t->eos = h->eos;
 	t->unknown = h->unknown;
-	t->text = malloc(h->text_bytes + 1);
+	t->text = malloc((size_t)h->text_bytes + 1);
 	t->ends = malloc(t->count * sizeof(*t->ends));
 	t->types = malloc(t->count);
 	t->scores = malloc(t->count * sizeof(*t->scores));
-	t->merges = malloc((h->merges + 1) * sizeof(*t->merges));
+	t->merges = malloc(((size_t)h->merges + 1) * sizeof(*t->merges));
 	if (!t->text || !t->ends || !t->types || !t->scores || !t->merges)
 		return -ENOMEM;
 	memcpy(t->types, s->types, t->count);

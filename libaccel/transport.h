@@ -13,6 +13,8 @@
 
 #include "internal.h"
 
+#define ACCEL_BATCH	8192u	/* NIB_MAX_BATCH of nib_drm.h */
+
 /**
  * struct accel_transport_ops
  * @name: as in accel-info --transport.
@@ -28,7 +30,8 @@
  * @stream_create: sets id.
  * @queue_create: sets depth.
  * @queue_destroy: jobs in flight stop and touch nothing any more when it returns.
- * @submit: run @count jobs from number @first on. All or none.
+ * @submit: run @count jobs from number @first on, which have at most ACCEL_BATCH waits for queues,
+ *	signals and leases together. All or none.
  * @poll: call accel_queue_retire() for each job handed over that has ended, in order. Does not
  *	block and, where nothing failed, enters no kernel.
  * @wait: make progress until @queue's job @number may have ended, or @deadline (accel_now()) is

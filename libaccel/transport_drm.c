@@ -61,6 +61,8 @@ struct drm_queue {
 	uint32_t cap_leases;
 };
 
+_Static_assert(ACCEL_BATCH <= NIB_MAX_BATCH, "batches");
+
 static struct drm_device *to_drm(struct accel_device *device)
 {
 	return (struct drm_device *)device;
@@ -103,6 +105,7 @@ static int drm_query(struct accel_device *device)
 	device->info.hbm_free = memory.hbm_free;
 	device->info.sram_free = memory.sram_free;
 	device->info.reset_count = constants.reset_count;
+	device->info.function_resets = constants.function_resets;
 	return err;
 }
 
@@ -437,29 +440,39 @@ static int drm_queue_create(struct accel_queue *base)
 	return err;
 }
 
-/* The jobs of other queues that must be over before a job may start. */
+/* The last job of @q that must be over before @job may start; 0 if there is none. */
+static uint64_t last_wait(const struct accel_queue *q, const struct accel_record *job)
+{
+	uint64_t owes, last = 0;
+	uint32_t i;
+
+	for (i = 0; i < job->n_waits; i++) {
+		owes = accel_queue_owes(q, job->points[i].timeline, job->points[i].value);
+		if (owes > last)
+			last = owes;
+	}
+	return last;
+}
+
+/* The jobs of other queues that must be over before a job may start: the last of each. */
 static int add_waits(struct drm_queue *queue, uint64_t number, uint32_t *count)
 {
 	const struct accel_record *job = accel_queue_job(&queue->base, number);
 	struct accel_device *device = queue->base.device;
 	struct accel_queue *q;
-	uint64_t owes;
-	uint32_t i;
+	uint64_t last;
 
-	for (i = 0; i < job->n_waits; i++) {
-		for (q = device->queues; q; q = q->next) {
-			owes = q == &queue->base ? 0 :
-			       accel_queue_owes(q, job->points[i].timeline, job->points[i].value);
-			if (!owes)
-				continue;
-			if (accel_grow(device, (void **)&queue->syncs, &queue->cap_syncs,
-				       *count + 1, sizeof(*queue->syncs)))
-				return -ENOMEM;
-			queue->syncs[(*count)++] = (struct nib_sync_op){
-				.flags = NIB_SYNC_WAIT | NIB_SYNC_TIMELINE,
-				.handle = ((struct drm_queue *)q)->syncobj, .point = owes,
-			};
-		}
+	for (q = job->n_waits ? device->queues : NULL; q; q = q->next) {
+		last = q == &queue->base ? 0 : last_wait(q, job);
+		if (!last)
+			continue;
+		if (accel_grow(device, (void **)&queue->syncs, &queue->cap_syncs, *count + 1,
+			       sizeof(*queue->syncs)))
+			return -ENOMEM;
+		queue->syncs[(*count)++] = (struct nib_sync_op){
+			.flags = NIB_SYNC_WAIT | NIB_SYNC_TIMELINE,
+			.handle = ((struct drm_queue *)q)->syncobj, .point = last,
+		};
 	}
 	return 0;
 }
@@ -631,8 +644,12 @@ static int drm_wait(struct accel_queue *base, uint64_t number, uint64_t deadline
 	int64_t until = deadline > INT64_MAX ? INT64_MAX : (int64_t)deadline;
 	int err;
 
-	if (number >= base->handed)
-		return -EDEADLK;
+	if (number >= base->handed) {
+		queue = (struct drm_queue *)accel_queue_in_the_way(base);
+		if (!queue)
+			return -EDEADLK;
+		number = queue->base.handed - 1;
+	}
 	err = drmSyncobjTimelineWait(to_drm(base->device)->fd, &queue->syncobj, &number, 1, until,
 				     DRM_SYNCOBJ_WAIT_FLAGS_WAIT_ALL, NULL);
 	if (!err) {

@@ -177,8 +177,11 @@ static int fill_info(struct sim_device *sim)
 	info->fw_api = (uint32_t)read_reg(sim, NIB_REG_FW_API, 4);
 	info->hbm_bytes = read_reg(sim, NIB_REG_HBM_BYTES, 8);
 	info->sram_bytes = read_reg(sim, NIB_REG_SRAM_BYTES, 8);
-	info->max_queues = at_most(read_reg(sim, NIB_REG_NUM_QUEUES, 4), NIB_MAX_QUEUES);
-	info->max_streams = at_most(read_reg(sim, NIB_REG_NUM_STREAMS, 4), NIB_MAX_STREAMS);
+	/* One of each clears memory: see sim_memory.c. */
+	sim->queues = at_most(read_reg(sim, NIB_REG_NUM_QUEUES, 4), NIB_MAX_QUEUES);
+	sim->streams = at_most(read_reg(sim, NIB_REG_NUM_STREAMS, 4), NIB_MAX_STREAMS);
+	info->max_queues = sim->queues > 1 ? sim->queues - 1 : 1;
+	info->max_streams = sim->streams > 1 ? sim->streams - 1 : 1;
 	info->priorities = 1u << NIB_PRIORITY_LOW | 1u << NIB_PRIORITY_NORMAL |
 			   1u << NIB_PRIORITY_HIGH | 1u << NIB_PRIORITY_REALTIME;
 	read_text(sim, NIB_REG_CHIP_NAME, info->chip);
@@ -191,8 +194,7 @@ static void sim_close(struct accel_device *device)
 {
 	struct sim_device *sim = to_sim(device);
 
-	accel_stream_destroy(sim->zero_stream);
-	accel_queue_destroy(sim->zero_queue);
+	sim_memory_end_zeroing(sim);
 	if (sim->context)
 		ADMIN(sim, NIB_ADM_CTX_DESTROY, 0);
 	if (sim->nib)
@@ -229,8 +231,8 @@ static int start(struct sim_device *sim, const struct accel_open_params *params)
 	if (err)
 		return err;
 	sim->window = nib_device_window(sim->nib, NULL, &sim->window_bytes);
-	sim->queue_ids = accel_alloc(device, (device->info.max_queues + 63) / 64 * 8);
-	sim->stream_ids = accel_alloc(device, (device->info.max_streams + 63) / 64 * 8);
+	sim->queue_ids = accel_alloc(device, (sim->queues + 63) / 64 * 8);
+	sim->stream_ids = accel_alloc(device, (sim->streams + 63) / 64 * 8);
 	err = sim_memory_init(sim);
 	if (err || !sim->queue_ids || !sim->stream_ids)
 		return accel_fail(device, -ENOMEM, "open: no memory");
@@ -264,7 +266,7 @@ static int sim_stream_create(struct accel_stream *base, const void *data)
 	struct sim_stream *stream = (struct sim_stream *)base;
 	int err;
 
-	if (take_id(sim->stream_ids, sim->base.info.max_streams, &base->id))
+	if (take_id(sim->stream_ids, sim->streams, &base->id))
 		return accel_fail(&sim->base, -EMFILE, "stream: no id is left");
 	err = sim_hbm_alloc(sim, base->bytes, &stream->offset);
 	if (err) {
@@ -307,7 +309,7 @@ static int sim_queue_create(struct accel_queue *base)
 	struct sim_queue *queue = (struct sim_queue *)base;
 	int err = -ENOMEM;
 
-	if (take_id(sim->queue_ids, sim->base.info.max_queues, &queue->hw_id))
+	if (take_id(sim->queue_ids, sim->queues, &queue->hw_id))
 		return accel_fail(&sim->base, -EMFILE, "queue: no id is left");
 	queue->ring = sim_host_alloc(sim, (NIB_RING_BYTES(RING) + ACCEL_PAGE - 1) &
 					  ~(ACCEL_PAGE - 1));

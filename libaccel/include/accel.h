@@ -159,6 +159,8 @@ const char *accel_last_error(const struct accel_device *device);
  * @fw_version: text.
  * @driver: "nib 1.0.0", "sim", "null".
  * @node: device node, or "".
+ * @function_resets: of @reset_count, those that lost what was in device memory: buffers in HBM and
+ *	SRAM hold nothing until they are written again, and queues from before are ACCEL_QUEUE_LOST.
  */
 struct accel_device_info {
 	size_t struct_size;
@@ -180,6 +182,7 @@ struct accel_device_info {
 	char fw_version[32];
 	char driver[32];
 	char node[64];
+	uint32_t function_resets;
 };
 
 int accel_device_query(struct accel_device *device, struct accel_device_info *info);
@@ -414,6 +417,7 @@ int accel_queue_sync(struct accel_queue *queue, uint64_t timeout_ns);
 #define ACCEL_QUEUE_GUILTY	(1u << 0)
 #define ACCEL_QUEUE_INNOCENT	(1u << 1)
 #define ACCEL_QUEUE_BANNED	(1u << 2)
+#define ACCEL_QUEUE_LOST	(1u << 3)	/* device memory lost its contents */
 
 struct accel_queue_state {
 	size_t struct_size;

@@ -169,7 +169,9 @@ struct accel_step {
  *
  * Returns 0; -EINVAL, -ENOSPC (K/V memory is full; nothing happened), -E2BIG (context length;
  * nothing happened), or as accel_timeline_wait(). After an error from the device the sequences keep
- * the length they had before.
+ * the length they had before, and the step may be tried again. Where a reset lost what was in device
+ * memory (accel_device_info.function_resets) every step fails with -EIO, and the text says that the
+ * model must be created anew.
  */
 int accel_llm_step(struct accel_llm *llm, struct accel_step *steps, uint32_t count);
 

@@ -324,7 +324,8 @@ static void test_queue_limit(void)
 {
 	struct accel_device_info info = { .struct_size = sizeof(info) };
 	struct accel_queue *queues[4096];
-	uint32_t count = 0;
+	struct accel_buffer *buffer;
+	uint32_t count = 0, i;
 	int err = 0;
 
 	EXPECT_ERR(0, accel_device_query(rig.device, &info));
@@ -334,6 +335,11 @@ static void test_queue_limit(void)
 	}
 	EXPECT_ERR(-EMFILE, err);
 	EXPECT(count + 2 == info.max_queues);
+	/* Memory has nothing to do with that, not even memory that was used before. */
+	for (i = 0; i < 2; i++) {
+		EXPECT_ERR(0, accel_buffer_create(rig.device, ACCEL_MEMORY_SRAM, PAGE, 0, &buffer));
+		accel_buffer_destroy(buffer);
+	}
 	while (count)
 		accel_queue_destroy(queues[--count]);
 }

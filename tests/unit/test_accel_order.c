@@ -379,6 +379,78 @@ static void test_failure_travels(void)
 	accel_timeline_destroy(second);
 }
 
+/* A job that cannot run ends in its turn: whoever waits for it waits for those before it. */
+static void test_failure_behind_work(void)
+{
+	struct accel_timeline *second;
+	struct accel_queue *culprit;
+
+	EXPECT_ERR(0, accel_timeline_create(rig.device, 0, &second));
+	EXPECT_ERR(0, accel_queue_create(rig.device, ACCEL_PRIORITY_NORMAL, 0, &culprit));
+	EXPECT_ERR(0, SUBMIT(.queue = culprit, .stream = rig.copy, .args = { NOWHERE, AT(1), 2 },
+			     .signal = { rig.timeline, 1 }));
+	EXPECT_ERR(-EFAULT, accel_timeline_wait(rig.timeline, 1, LONG));
+	EXPECT_ERR(0, SUBMIT(.stream = rig.wait, .args = { AT(0), 5 }));
+	EXPECT_ERR(0, SUBMIT(.args = { AT(2), 1 }, .wait = { rig.timeline, 1 },
+			     .signal = { second, 1 }));
+	EXPECT_ERR(0, SUBMIT(.args = { AT(3), 1 }, .signal = { second, 2 }));
+	EXPECT_ERR(-ETIME, accel_timeline_wait(second, 1, 0));
+	EXPECT_ERR(0, SUBMIT(.queue = rig.other, .args = { AT(0), 5 }));
+	EXPECT_ERR(-EFAULT, accel_timeline_wait(second, 1, UINT64_MAX));
+	EXPECT_ERR(0, accel_timeline_wait(second, 2, UINT64_MAX));
+	EXPECT(rig.words[2] == 0 && word_is(3, 1));
+	/* The same where the job that cannot run is another queue's. */
+	EXPECT_ERR(0, SUBMIT(.stream = rig.wait, .args = { AT(0), 6 }));
+	EXPECT_ERR(0, SUBMIT(.args = { AT(2), 1 }, .wait = { rig.timeline, 1 },
+			     .signal = { second, 3 }));
+	EXPECT_ERR(0, SUBMIT(.queue = rig.other, .args = { AT(0), 6 }));
+	EXPECT_ERR(0, SUBMIT(.queue = rig.other, .args = { AT(4), 1 }, .wait = { second, 3 },
+			     .signal = { second, 4 }));
+	EXPECT_ERR(-EFAULT, accel_timeline_wait(second, 4, UINT64_MAX));
+	EXPECT_ERR(-EFAULT, accel_queue_sync(rig.other, UINT64_MAX));
+	EXPECT(rig.words[4] == 0);
+	accel_queue_destroy(culprit);
+	accel_timeline_destroy(second);
+}
+
+/* More failures than a timeline tells apart, the later point first: each is still one. */
+static void test_failure_many(void)
+{
+	struct accel_timeline *bad[2], *all;
+	struct accel_queue *culprit[2];
+	uint64_t i;
+
+	EXPECT_ERR(0, accel_timeline_create(rig.device, 0, &all));
+	for (i = 0; i < 2; i++) {
+		EXPECT_ERR(0, accel_timeline_create(rig.device, 0, &bad[i]));
+		EXPECT_ERR(0, accel_queue_create(rig.device, ACCEL_PRIORITY_NORMAL, 0,
+						 &culprit[i]));
+		EXPECT_ERR(0, SUBMIT(.queue = culprit[i], .stream = rig.copy,
+				     .args = { NOWHERE, AT(1), 2 }, .signal = { bad[i], 1 }));
+		EXPECT_ERR(-EFAULT, accel_timeline_wait(bad[i], 1, LONG));
+	}
+	EXPECT_ERR(0, SUBMIT(.stream = rig.wait, .args = { AT(0), 5 }));
+	EXPECT_ERR(0, SUBMIT(.args = { AT(2), 1 }, .wait = { bad[0], 1 }, .signal = { all, 1 }));
+	EXPECT_ERR(0, SUBMIT(.queue = rig.other, .args = { AT(2), 1 }, .wait = { bad[1], 1 },
+			     .signal = { all, 2 }));
+	EXPECT_ERR(-EFAULT, accel_queue_sync(rig.other, LONG));
+	EXPECT_ERR(0, SUBMIT(.queue = rig.other, .args = { AT(0), 5 }));
+	EXPECT_ERR(-EFAULT, accel_queue_sync(rig.queue, LONG));
+	for (i = 3; i < 30; i++)
+		EXPECT_ERR(0, SUBMIT(.args = { AT(2), 1 }, .wait = { bad[i % 2], 1 },
+				     .signal = { all, i }));
+	EXPECT_ERR(0, SUBMIT(.args = { AT(3), 1 }, .signal = { all, 30 }));
+	for (i = 1; i < 30; i++)
+		EXPECT_ERR(-EFAULT, accel_timeline_wait(all, i, LONG));
+	EXPECT_ERR(0, accel_timeline_wait(all, 30, LONG));
+	EXPECT(rig.words[2] == 0 && word_is(3, 1));
+	for (i = 0; i < 2; i++) {
+		accel_queue_destroy(culprit[i]);
+		accel_timeline_destroy(bad[i]);
+	}
+	accel_timeline_destroy(all);
+}
+
 static void test_destroy_cancels(void)
 {
 	static struct accel_job_stats stats;
@@ -408,6 +480,50 @@ static void test_semaphore_between_queues(void)
 	EXPECT_ERR(0, SUBMIT(.queue = rig.other, .args = { AT(0), 5 }));
 	EXPECT_ERR(0, accel_queue_sync(rig.queue, LONG));
 	EXPECT(word_is(0, 5) && word_is(1, 1));
+}
+
+/* Who only looks sees each point that is reached, while more is on its way. */
+static void test_timeline_query_of_work(void)
+{
+	uint64_t value = 0, i;
+
+	EXPECT_ERR(0, SUBMIT(.args = { AT(1), 1 }, .signal = { rig.timeline, 1 }));
+	EXPECT_ERR(0, SUBMIT(.args = { AT(2), 1 }, .signal = { rig.timeline, 2 }));
+	EXPECT_ERR(0, SUBMIT(.stream = rig.wait, .args = {AT(0), 5}, .signal = {rig.timeline, 3}));
+	for (i = 0; i < LONG / 1000000 && value != 2; i++) {
+		EXPECT_ERR(0, accel_timeline_query(rig.timeline, &value));
+		EXPECT(value <= 2);
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
+	EXPECT(value == 2 && word_is(2, 1));
+	EXPECT_ERR(0, SUBMIT(.queue = rig.other, .args = { AT(0), 5 }));
+	EXPECT_ERR(0, accel_timeline_wait(rig.timeline, 3, LONG));
+}
+
+/* As many points as a job may name, while what it waits for is in flight. */
+static void test_job_of_many_points(void)
+{
+	static struct accel_point waits[1023];
+	struct accel_point done = { rig.timeline, 2 };
+	uint64_t args[2] = { AT(1), 1 };
+	struct accel_job job = {
+		.struct_size = sizeof(job), .stream = rig.store, .args = args, .nargs = 2,
+		.waits = waits, .n_waits = 1023, .signals = &done, .n_signals = 1,
+	};
+	uint32_t i;
+
+	for (i = 0; i < 1023; i++)
+		waits[i] = (struct accel_point){ rig.timeline, 1 };
+	EXPECT_ERR(0, SUBMIT(.stream = rig.wait, .args = {AT(0), 5}, .signal = {rig.timeline, 1}));
+	EXPECT_ERR(0, accel_queue_submit(rig.other, &job, 1));
+	for (i = 0; i < 100; i++) {
+		done.value++;
+		EXPECT_ERR(0, accel_queue_submit(rig.other, &job, 1));
+	}
+	EXPECT(rig.words[1] == 0);
+	__atomic_store_n(&rig.words[0], 5, __ATOMIC_RELEASE);
+	EXPECT_ERR(0, accel_timeline_wait(rig.timeline, done.value, LONG));
+	EXPECT(word_is(1, 1));
 }
 
 /* A job that never ends can be waited for, and thrown away. */
@@ -486,8 +602,10 @@ static void test_device_gone(void)
 {
 	struct accel_device_info info = { .struct_size = sizeof(info) };
 	struct accel_queue_state state = { .struct_size = sizeof(state) };
-	static struct accel_job_stats stats;
+	static struct accel_job_stats stats, held_stats;
 	char link[128], target[256], *address;
+	struct accel_timeline *cpu;
+	struct accel_queue *held;
 	struct accel_buffer *buffer;
 	uint64_t value;
 	ssize_t n;
@@ -502,7 +620,17 @@ static void test_device_gone(void)
 	EXPECT_ERR(0, SUBMIT(.stream = rig.wait, .args = {AT(0), 5}, .signal = {rig.timeline, 1},
 			     .stats = &stats));
 	EXPECT_ERR(0, SUBMIT(.queue = rig.other, .args = {AT(1), 1}, .wait = {rig.timeline, 5}));
+	EXPECT_ERR(0, accel_timeline_create(rig.device, 0, &cpu));
+	EXPECT_ERR(0, accel_queue_create(rig.device, ACCEL_PRIORITY_NORMAL, 0, &held));
+	EXPECT_ERR(0, SUBMIT(.queue = held, .args = {AT(1), 1}, .wait = {cpu, 1},
+			     .stats = &held_stats));
 	EXPECT(driver_write("unbind", address));
+	/* It is handed over only now, and there the library learns of it. */
+	EXPECT_ERR(0, accel_timeline_signal(cpu, 1));
+	EXPECT(held_stats.status == -ENODEV);
+	EXPECT_ERR(-ENODEV, accel_queue_sync(held, LONG));
+	accel_queue_destroy(held);
+	accel_timeline_destroy(cpu);
 	EXPECT_ERR(-ENODEV, accel_timeline_wait(rig.timeline, 1, LONG));
 	EXPECT(stats.status == -ENODEV);
 	EXPECT_ERR(-ENODEV, accel_timeline_wait(rig.timeline, 5, LONG));
@@ -538,6 +666,10 @@ static const struct test_case cases[] = {
 	CASE(fault_after_destroy, COMPUTES),
 	CASE(fault_argument, COMPUTES),
 	CASE(failure_travels, COMPUTES),
+	CASE(failure_behind_work, COMPUTES),
+	CASE(failure_many, COMPUTES),
+	CASE(timeline_query_of_work, COMPUTES),
+	CASE(job_of_many_points, COMPUTES),
 	CASE(destroy_cancels, 0),
 	CASE(semaphore_between_queues, COMPUTES),
 	CASE(semaphore_stuck, COMPUTES),

@@ -537,6 +537,35 @@ START_TEST(device_errors_leave_sequences_as_they_were)
 }
 END_TEST
 
+/* What a reset has emptied is not computed with: not by the next step, and not by any after it. */
+START_TEST(lost_memory_ends_a_model)
+{
+	struct accel_llm *llm = create(1, 0, 0);
+	struct accel_step s = { .seq = seq_create(llm), .tokens = text, .count = 4 };
+	uint32_t bad = TINY_TABLE;
+
+	step(llm, &s, 1);
+	/* As a reset would: the queue dies, and the device counts. */
+	s.tokens = &bad;
+	s.count = 1;
+	ck_assert_int_ne(accel_llm_step(llm, &s, 1), 0);
+	device->info.function_resets++;
+	s.tokens = text;
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(accel_llm_step(llm, &s, 1), -EIO);
+		ck_assert_ptr_nonnull(strstr(accel_last_error(device), "created anew"));
+		ck_assert_uint_eq(accel_seq_length(s.seq), 4);
+	}
+	accel_seq_destroy(s.seq);
+	accel_llm_destroy(llm);
+	llm = create(1, 0, 0);
+	s.seq = seq_create(llm);
+	step(llm, &s, 1);
+	accel_seq_destroy(s.seq);
+	accel_llm_destroy(llm);
+}
+END_TEST
+
 START_TEST(totals_add_up)
 {
 	struct accel_llm *llm = create(2, 0, 0);
@@ -665,6 +694,30 @@ START_TEST(hbm_grows_by_doubling_up_to_its_limit)
 }
 END_TEST
 
+/* Where HBM ends before the pool's limit, all of it is used all the same. */
+START_TEST(all_of_a_full_hbm_is_used)
+{
+	const uint32_t left = 37 * 4096;
+	struct accel_device_info info = { .struct_size = sizeof(info) };
+	struct accel_buffer *rest;
+	struct accel_kv kv;
+	uint32_t pages;
+
+	accel_device_query(device, &info);
+	ck_assert_int_eq(accel_buffer_create(device, ACCEL_MEMORY_HBM, info.hbm_free - left,
+					     ACCEL_BUFFER_NO_MAP, &rest), 0);
+	accel_device_query(device, &info);
+	ck_assert_uint_eq(info.hbm_free, left);
+	pool(&kv, 0, 1000);
+	for (pages = 1; !accel_kv_reserve(&kv, pages); pages++)
+		ck_assert_int_eq(accel_kv_check(&kv), 0);
+	ck_assert_uint_eq(kv.count, 37);
+	ck_assert_uint_eq(pages, 38);
+	accel_kv_fini(&kv);
+	accel_buffer_destroy(rest);
+}
+END_TEST
+
 START_TEST(random_use_of_the_pool_keeps_it_sane)
 {
 	struct accel_kv_seq seqs[6];
@@ -761,6 +814,7 @@ int main(void)
 	tcase_add_test(sim, bad_steps_are_refused);
 	tcase_add_test(sim, programs_for_another_chip_are_refused);
 	tcase_add_test(sim, device_errors_leave_sequences_as_they_were);
+	tcase_add_test(sim, lost_memory_ends_a_model);
 	tcase_add_test(sim, totals_add_up);
 	tcase_add_test(sim, what_cannot_be_mapped_is_uploaded);
 	tcase_add_checked_fixture(null, setup_null, teardown);
@@ -769,6 +823,7 @@ int main(void)
 	tcase_add_test(null, programs_for_another_chip_are_refused);
 	tcase_add_test(null, pages_come_from_sram_first);
 	tcase_add_test(null, hbm_grows_by_doubling_up_to_its_limit);
+	tcase_add_test(null, all_of_a_full_hbm_is_used);
 	tcase_add_test(null, random_use_of_the_pool_keeps_it_sane);
 	tcase_add_test(null, no_page_at_all_is_an_error);
 	tcase_add_test(null, steps_do_not_allocate);
