@@ -80,9 +80,10 @@ void nib_fw_queue_ring(struct nib_fw *fw, uint32_t id, uint32_t tail)
 	if (!nib_fw_works(fw) || id >= fw->hw->chip.queues || !queue->used)
 		return;
 	ahead = tail - (uint32_t)queue->head;
-	if (ahead > queue->entries) {
-		nib_hw_log(fw->hw, 4, "queue %u: doorbell %u is not within %u of %u", id, tail,
-			   queue->entries, (uint32_t)queue->head);
+	/* Nor does what was handed over come back. */
+	if (ahead > queue->entries || ahead < (uint32_t)(queue->tail - queue->head)) {
+		nib_hw_log(fw->hw, 4, "queue %u: doorbell %u is not within %u of %u, or is before %u", id,
+			   tail, queue->entries, (uint32_t)queue->head, (uint32_t)queue->tail);
 		return;
 	}
 	/* A queue that slept has saved up no time. */
@@ -176,7 +177,8 @@ void nib_fw_queue_cancel(struct nib_fw *fw, uint32_t id)
 		job_drop(fw, id, NIB_DONE_CANCELLED);
 	/* Whoever asked for it may take the ring away afterwards. */
 	nib_fw_done_flush(fw, id);
-	queue->tail = queue->head;
+	/* What could not be dropped, the ring being out of reach, is not to run later. */
+	queue->head = queue->tail;
 	queue->job.active = false;
 	queue->skip = 0;
 	queue->broken = false;
@@ -461,6 +463,12 @@ void nib_fw_retire(struct nib_fw *fw, const struct nib_engine_command *command,
 	if (!nib_fw_works(fw))
 		return;
 	queue = &fw->queues[id];
+	if (result->ecc) {
+		nib_fw_event(fw, NIB_EVENT_ECC, id, (result->ecc & NIB_POISON_FATAL) != 0,
+			     result->ecc & ~(NIB_POISON_BYTES - 1));
+		if (!nib_fw_alive(fw))
+			return;
+	}
 	if (result->status == NIB_ENGINE_BLOCKED) {
 		queue->tried = fw->epoch;
 		queue->status.running = NIB_QUEUE_BLOCKED;
@@ -469,12 +477,6 @@ void nib_fw_retire(struct nib_fw *fw, const struct nib_engine_command *command,
 	}
 	fw->epoch++;
 	fw->packets++;
-	if (result->ecc) {
-		nib_fw_event(fw, NIB_EVENT_ECC, id, (result->ecc & NIB_POISON_FATAL) != 0,
-			     result->ecc & ~(NIB_POISON_BYTES - 1));
-		if (!nib_fw_alive(fw))
-			return;
-	}
 	nib_meter_book(fw->hw, result);
 	job_account(queue, result);
 	if (result->status == NIB_ENGINE_ABORTED) {

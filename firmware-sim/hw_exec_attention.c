@@ -282,21 +282,20 @@ static void chunk_part(void *arg, unsigned int part, unsigned int thread)
 	g->kernels->attention(&job, g->scratch + thread * g->scratch_floats);
 }
 
-/* One row over a long context: runs of chunks, each of which reads memory in sequence. */
-static bool attention_chunks(struct nib_access *a, const struct context *c,
-			     const struct nib_attention_job *job)
+/*
+ * One row over a long context: runs of chunks, each of which reads memory in sequence. @partial has
+ * room for those of MAX_CHUNKS and one more.
+ */
+static void attention_chunks(struct nib_access *a, const struct context *c,
+			     const struct nib_attention_job *job, float *partial)
 {
-	struct nib_arena_mark mark = nib_arena_mark(&a->hw->arena);
 	size_t part = job->n_heads * NIB_ATTN_PART(job->head_dim);
 	uint64_t first = job->first / NIB_ATTN_CHUNK * NIB_ATTN_CHUNK, chunks, done;
 	struct chunk_parts g = {
 		.kernels = a->hw->kernels, .job = job, .scratch = c->scratch,
 		.scratch_floats = nib_attention_scratch(job->head_dim),
 	};
-	float *partial = nib_arena_get(&a->hw->arena, (1 + MAX_CHUNKS) * part * sizeof(*partial));
 
-	if (!partial)
-		return nib_access_fault(a, NIB_DONE_FAULT_VALUE, job->n_heads);
 	chunks = (job->last - first) / NIB_ATTN_CHUNK + 1;
 	/* What is joined so far is part 0. */
 	for (done = 0; done < chunks; done += g.chunks) {
@@ -308,15 +307,16 @@ static bool attention_chunks(struct nib_access *a, const struct context *c,
 		a->hw->kernels->attention_join(job, partial, g.chunks + (done > 0),
 					       done + g.chunks == chunks);
 	}
-	nib_arena_release(&a->hw->arena, mark);
-	return true;
 }
 
 /* Cuts the work so that every thread has some; a little work stays in one piece. */
-static bool attention_run(struct nib_access *a, const struct context *c,
+static void attention_run(struct nib_access *a, const struct context *c,
 			  const struct nib_attention_job *job)
 {
+	struct nib_arena_mark mark = nib_arena_mark(&a->hw->arena);
 	uint32_t pass, parts, threads = nib_pool_threads(a->hw->pool);
+	size_t part = job->n_heads * NIB_ATTN_PART(job->head_dim) * sizeof(float);
+	float *partial = NULL;
 	struct attention_parts g = {
 		.kernels = a->hw->kernels, .job = *job, .scratch = c->scratch,
 		.scratch_floats = nib_attention_scratch(job->head_dim),
@@ -326,7 +326,13 @@ static bool attention_run(struct nib_access *a, const struct context *c,
 	if (threads > 1 &&
 	    group_macs(&c->p, job->last - job->first + 1, job->rows) >= PARALLEL_MACS) {
 		if (job->rows == 1 && (job->last - job->first) / NIB_ATTN_CHUNK >= threads)
-			return attention_chunks(a, c, job);
+			partial = nib_arena_get(&a->hw->arena, (1 + MAX_CHUNKS) * part);
+		/* Where there is no room for that the row stays whole. */
+		if (partial) {
+			attention_chunks(a, c, job, partial);
+			nib_arena_release(&a->hw->arena, mark);
+			return;
+		}
 		/* Rows that a kernel takes in one pass over the context. */
 		pass = NIB_ATTN_QUERIES / (job->n_heads / job->n_kv_heads);
 		pass = pass ? pass : 1;
@@ -335,7 +341,6 @@ static bool attention_run(struct nib_access *a, const struct context *c,
 		g.kv_parts = (parts + g.row_parts - 1) / g.row_parts;
 	}
 	nib_pool_run(a->hw->pool, g.row_parts * g.kv_parts, attention_part, &g);
-	return true;
 }
 
 /* Reads the table's entry of row @r, once, and checks that it does not see too much. */
@@ -352,6 +357,10 @@ static bool row_read(struct nib_access *a, struct context *c, uint64_t r)
 		return false;
 	memcpy(entry, view.ptr, sizeof(*entry));
 	c->rows_read = r + 1;
+	/* So that those who count positions, a chunk further too, do so in 32 bits. */
+	if (entry->pos >= NIB_ATTN_POSITIONS)
+		return nib_access_fault(a, NIB_DONE_FAULT_INDEX,
+					nib_add_sat(c->row_va, offsetof(struct nib_kv_row, pos)));
 	c->row_first = p->window && entry->pos >= p->window ? entry->pos - p->window + 1 : 0;
 	if (entry->pos - c->row_first >= MAX_POSITIONS ||
 	    group_macs(p, entry->pos - c->row_first + 1, 1) > MAX_MACS)
@@ -433,7 +442,8 @@ static bool group_block(struct nib_access *a, struct context *c, const struct gr
 		.scale = nib_f32(p->scale),
 		.softcap = nib_f32(p->softcap),
 	};
-	return attention_run(a, c, &job) && nib_rows_commit(a, &out);
+	attention_run(a, c, &job);
+	return nib_rows_commit(a, &out);
 }
 
 static bool group_run(struct nib_access *a, struct context *c, const struct group *g)

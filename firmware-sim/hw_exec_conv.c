@@ -8,6 +8,9 @@
 
 #define PARALLEL_MACS (1ull << 16)
 
+/* Multiplications between safe points, unless one pixel has more. */
+#define PIECE_MACS (1ull << 23)
+
 /* --- All channels --- */
 
 /* A term of a row: what a pixel has of it, and what a patch has. */
@@ -120,6 +123,7 @@ bool nib_exec_conv(struct nib_access *a, const __u64 *w)
 struct depthwise_parts {
 	const struct nib_kernels *kernels;
 	struct nib_depthwise_job job;
+	uint32_t x;
 	unsigned int parts;
 };
 
@@ -132,12 +136,17 @@ static void depthwise_part(void *arg, unsigned int part, unsigned int thread)
 	(void)thread;
 	job.first = (uint32_t)(count * part / d->parts);
 	job.count = (uint32_t)(count * (part + 1) / d->parts) - job.first;
+	job.out += job.first * job.out_pitch;
+	job.first += d->x;
 	d->kernels->depthwise(&job);
 }
 
-static void depthwise_run(struct nib_access *a, const struct nib_depthwise_job *job)
+/* @x: the first of the pixels, which is where job->out is. */
+static void depthwise_run(struct nib_access *a, const struct nib_depthwise_job *job, uint32_t x)
 {
-	struct depthwise_parts d = { .kernels = a->hw->kernels, .job = *job, .parts = 1 };
+	struct depthwise_parts d = {
+		.kernels = a->hw->kernels, .job = *job, .x = x, .parts = 1,
+	};
 	uint64_t taps = (uint64_t)job->kernel_h * job->kernel_w, macs;
 
 	macs = taps * job->count * job->channels;
@@ -149,7 +158,8 @@ static void depthwise_run(struct nib_access *a, const struct nib_depthwise_job *
 
 /* Maps the input rows under row @y of the output of image @image. */
 static bool depthwise_rows(struct nib_access *a, const struct nib_pkt_conv_depthwise *p,
-			   uint64_t image, uint64_t y, const uint8_t **in, size_t *in_pitch)
+			   uint64_t image, uint64_t y, uint32_t x, const uint8_t **in,
+			   size_t *in_pitch)
 {
 	uint64_t bytes = (uint64_t)p->channels * (nib_format_bits(p->in_fmt) / 8);
 	struct nib_rows rows;
@@ -163,7 +173,7 @@ static bool depthwise_rows(struct nib_access *a, const struct nib_pkt_conv_depth
 		if (iy < 0 || iy >= p->in_h)
 			continue;
 		/* A row comes from memory once, for the first tap that sees it. */
-		a->quiet = ky >= p->stride_y;
+		a->quiet = x || ky >= p->stride_y;
 		if (!nib_rows_map(a, nib_add_sat(p->in, nib_mul_sat(at * p->in_w, p->in_pitch)),
 				  p->in_pitch, bytes, p->in_w, NIB_READ, &rows))
 			return false;
@@ -174,9 +184,9 @@ static bool depthwise_rows(struct nib_access *a, const struct nib_pkt_conv_depth
 	return true;
 }
 
-/* Row @y of the output of image @image. */
-static bool depthwise_row(struct nib_access *a, const struct nib_pkt_conv_depthwise *p,
-			  uint64_t image, uint64_t y)
+/* @count pixels from @x on of row @y of the output of image @image. */
+static bool depthwise_pixels(struct nib_access *a, const struct nib_pkt_conv_depthwise *p,
+			     uint64_t image, uint64_t y, uint32_t x, uint32_t count)
 {
 	uint64_t taps = (uint64_t)p->kernel_h * p->kernel_w, at = image * p->out_h + y;
 	const uint8_t *in[NIB_CONV_MAX_TAPS];
@@ -186,17 +196,17 @@ static bool depthwise_row(struct nib_access *a, const struct nib_pkt_conv_depthw
 	struct nib_rows out;
 	bool ok;
 
-	ok = depthwise_rows(a, p, image, y, in, in_pitch);
+	ok = depthwise_rows(a, p, image, y, x, in, in_pitch);
 	/* Weights stay on chip for the whole packet. */
-	a->quiet = image || y;
+	a->quiet = image || y || x;
 	ok = ok && nib_view_map(a, p->w, taps * p->channels * 4, NIB_READ, &w) &&
 	     (!(p->flags & NIB_GEMM_BIAS) ||
 	      nib_view_map(a, p->bias, (uint64_t)p->channels * 4, NIB_READ, &bias));
 	a->quiet = false;
-	ok = ok && nib_rows_map(a, nib_add_sat(p->out, nib_mul_sat(at * p->out_w, p->out_pitch)),
+	ok = ok && nib_rows_map(a, nib_add_sat(p->out, nib_mul_sat(at * p->out_w + x, p->out_pitch)),
 				p->out_pitch,
 				(uint64_t)p->channels * (nib_format_bits(p->out_fmt) / 8),
-				p->out_w, NIB_WRITE, &out);
+				count, NIB_WRITE, &out);
 	if (!ok)
 		return false;
 	job = (struct nib_depthwise_job){
@@ -204,13 +214,33 @@ static bool depthwise_row(struct nib_access *a, const struct nib_pkt_conv_depthw
 		.w = (const float *)(const void *)w.ptr,
 		.bias = (const float *)(const void *)bias.ptr,
 		.out = out.ptr, .out_pitch = out.pitch,
-		.in_w = p->in_w, .count = p->out_w, .channels = p->channels,
+		.in_w = p->in_w, .count = count, .channels = p->channels,
 		.kernel_h = p->kernel_h, .kernel_w = p->kernel_w,
 		.stride = p->stride_x, .pad = p->pad_x, .dilation = p->dilation_x,
 		.in_fmt = p->in_fmt, .out_fmt = p->out_fmt, .activation = p->activation,
 	};
-	depthwise_run(a, &job);
+	depthwise_run(a, &job, x);
 	return nib_rows_commit(a, &out);
+}
+
+/* Row @y, in pieces that take a few milliseconds at most. */
+static bool depthwise_row(struct nib_access *a, const struct nib_pkt_conv_depthwise *p,
+			  uint64_t image, uint64_t y)
+{
+	uint64_t macs = (uint64_t)p->kernel_h * p->kernel_w * p->channels, most;
+
+	most = PIECE_MACS / macs ? PIECE_MACS / macs : 1;
+	for (uint64_t x = 0, count; x < p->out_w; x += count) {
+		struct nib_arena_mark mark = nib_arena_mark(&a->hw->arena);
+
+		count = most < p->out_w - x ? most : p->out_w - x;
+		if (!depthwise_pixels(a, p, image, y, (uint32_t)x, (uint32_t)count))
+			return false;
+		nib_arena_release(&a->hw->arena, mark);
+		if (!nib_access_point(a))
+			return false;
+	}
+	return true;
 }
 
 bool nib_exec_conv_depthwise(struct nib_access *a, const __u64 *w)
@@ -219,15 +249,9 @@ bool nib_exec_conv_depthwise(struct nib_access *a, const __u64 *w)
 
 	memcpy(&p, w, sizeof(p));
 	for (uint64_t image = 0; image < p.images; image++) {
-		for (uint64_t y = 0; y < p.out_h; y++) {
-			struct nib_arena_mark mark = nib_arena_mark(&a->hw->arena);
-
+		for (uint64_t y = 0; y < p.out_h; y++)
 			if (!depthwise_row(a, &p, image, y))
 				return false;
-			nib_arena_release(&a->hw->arena, mark);
-			if (!nib_access_point(a))
-				return false;
-		}
 	}
 	return true;
 }

@@ -242,11 +242,24 @@ static bool gemm_panels_of(struct nib_access *a, const struct gemm *g, uint64_t 
 	return true;
 }
 
+static bool gemm_rows_of(struct nib_access *a, struct gemm *g, uint64_t row, uint64_t rows)
+{
+	if (g->patch) {
+		g->rows = nib_arena_get(&a->hw->arena, rows * g->a_row);
+		if (!g->rows)
+			return nib_access_fault(a, NIB_DONE_FAULT_VALUE, g->p.k);
+		if (!g->patch->fill(a, g->patch, row, rows, g->rows))
+			return false;
+	}
+	return gemm_panels_of(a, g, row, rows);
+}
+
 bool nib_gemm_run(struct nib_access *a, const struct nib_pkt_gemm *p,
 		  const struct nib_gemm_patch *patch)
 {
 	struct gemm g = { .p = *p, .patch = patch };
-	uint64_t rows, most;
+	uint64_t row, rows, most;
+	bool ok = true;
 
 	if (!g.p.rows)
 		return true;
@@ -254,24 +267,17 @@ bool nib_gemm_run(struct nib_access *a, const struct nib_pkt_gemm *p,
 	g.a_row = nib_row_bytes(g.p.a_fmt, g.p.k);
 	g.panel = nib_panel_bytes(g.p.w_fmt, g.p.k);
 	g.panels = (g.p.n + NIB_PANEL_N - 1) / NIB_PANEL_N;
-	nib_cost_gemm(&a->hw->chip, a->cost, g.p.rows, g.p.n, g.p.k, g.p.a_fmt, g.p.w_fmt);
 	most = gemm_rows(a, &g);
-	for (uint64_t row = 0; row < g.p.rows; row += rows) {
+	for (row = 0; ok && row < g.p.rows; row += ok ? rows : 0) {
 		struct nib_arena_mark mark = nib_arena_mark(&a->hw->arena);
 
 		rows = most < g.p.rows - row ? most : g.p.rows - row;
-		if (patch) {
-			g.rows = nib_arena_get(&a->hw->arena, rows * g.a_row);
-			if (!g.rows)
-				return nib_access_fault(a, NIB_DONE_FAULT_VALUE, g.p.k);
-			if (!patch->fill(a, patch, row, rows, g.rows))
-				return false;
-		}
-		if (!gemm_panels_of(a, &g, row, rows))
-			return false;
+		ok = gemm_rows_of(a, &g, row, rows);
 		nib_arena_release(&a->hw->arena, mark);
 	}
-	return true;
+	/* Rows that were done, in whole: what does not end well costs no more than that. */
+	nib_cost_gemm(&a->hw->chip, a->cost, row, g.p.n, g.p.k, g.p.a_fmt, g.p.w_fmt);
+	return ok;
 }
 
 bool nib_exec_gemm(struct nib_access *a, const __u64 *w)

@@ -336,7 +336,8 @@ static uint64_t program_run_parallel(struct nib_access *a, struct program *g, bo
 	return p.first;
 }
 
-static bool program_run(struct nib_access *a, struct program *g)
+/* @done: out: steps. */
+static bool program_run(struct nib_access *a, struct program *g, uint64_t *done)
 {
 	struct nib_arena_mark start = nib_arena_mark(&a->hw->arena);
 	uint64_t parks = a->hw->parks, at;
@@ -357,6 +358,7 @@ static bool program_run(struct nib_access *a, struct program *g)
 		ok = program_step(a, g, at / g->p.d1, at % g->p.d1) && nib_access_point(a);
 		nib_arena_release(&a->hw->arena, start);
 	}
+	*done = at;
 	return ok;
 }
 
@@ -364,6 +366,7 @@ bool nib_exec_vec(struct nib_access *a, const __u64 *w)
 {
 	struct program g;
 	uint64_t steps;
+	bool ok;
 
 	program_read(&g, w);
 	if (!g.p.d0 || !g.p.d1)
@@ -372,10 +375,11 @@ bool nib_exec_vec(struct nib_access *a, const __u64 *w)
 			       ((size_t)g.p.n + 15) / 16 * 16 * 4 * NIB_VEC_REGS);
 	if (!g.regs)
 		return nib_access_fault(a, NIB_DONE_FAULT_VALUE, g.p.n);
-	steps = g.p.d0 * g.p.d1;
+	/* Costs are those of what was done, not of what a packet would have liked to. */
+	ok = program_run(a, &g, &steps);
 	nib_cost_vector(&a->hw->chip, a->cost, nib_mul_sat(steps, g.simple),
 			nib_mul_sat(steps, g.special));
-	return program_run(a, &g);
+	return ok;
 }
 
 /* --- SAMPLE --- */
@@ -393,7 +397,7 @@ struct sample {
 		struct nib_view out;
 		uint32_t token;
 	} row[SAMPLE_ROWS];
-	uint64_t *scratch;	/* n words of each thread */
+	uint64_t *scratch;	/* n words of each row */
 };
 
 static bool sample_map(struct nib_access *a, const struct nib_pkt_sample *p, uint64_t r,
@@ -420,8 +424,9 @@ static void sample_part(void *arg, unsigned int part, unsigned int thread)
 	struct sample *s = arg;
 	struct sample_row *row = &s->row[part];
 
+	(void)thread;
 	row->token = s->kernels->sample(row->logits, s->n, &row->params,
-					s->scratch + (uint64_t)thread * s->n);
+					s->scratch + (uint64_t)part * s->n);
 }
 
 /* Up to SAMPLE_ROWS rows; those before one with a fault are done. */
@@ -432,8 +437,7 @@ static bool sample_rows(struct nib_access *a, const struct nib_pkt_sample *p, ui
 	unsigned int count = 0;
 	bool ok = true;
 
-	s.scratch = nib_arena_get(&a->hw->arena,
-				  (size_t)p->n * 8 * nib_pool_threads(a->hw->pool));
+	s.scratch = nib_arena_get(&a->hw->arena, (size_t)p->n * 8 * rows);
 	if (!s.scratch)
 		return nib_access_fault(a, NIB_DONE_FAULT_VALUE, p->n);
 	while (ok && count < rows) {

@@ -37,8 +37,8 @@ void nib_cost_gemm(const struct nib_chip *chip, struct nib_cost *cost, uint64_t 
 	enum nib_unit a = format_unit(a_fmt), w = format_unit(w_fmt), unit = a > w ? a : w;
 	uint64_t passes = nib_format_terms(a_fmt) * nib_format_terms(w_fmt);
 	uint64_t panels = (n + NIB_PANEL_N - 1) / NIB_PANEL_N;
-	uint64_t blocks = (rows + chip->tile_rows - 1) / chip->tile_rows * panels;
-	uint64_t turns = (blocks + chip->tiles - 1) / chip->tiles;
+	u128 blocks = (u128)((rows + chip->tile_rows - 1) / chip->tile_rows) * panels;
+	uint64_t turns = div_up(blocks, chip->tiles);
 	uint64_t padded_k = (k + NIB_TILE_K - 1) / NIB_TILE_K * NIB_TILE_K;
 	u128 block_ops = (u128)2 * NIB_PANEL_N * chip->tile_rows * padded_k * passes;
 

@@ -187,6 +187,11 @@ static bool link_up(struct nib_pci *pci)
 	return up;
 }
 
+bool nib_pci_answers(struct nib_pci *pci)
+{
+	return link_up(pci) && nib_pci_is_awake(pci);
+}
+
 /* --- Configuration space --- */
 
 void nib_pci_config_read(struct nib_pci *pci, uint64_t offset, void *data, size_t bytes)
@@ -286,7 +291,7 @@ void nib_pci_bar_read(struct nib_pci *pci, unsigned int bar, uint64_t offset, vo
 	unsigned int n;
 	uint64_t value;
 
-	if (!link_up(pci) || !nib_pci_is_awake(pci)) {
+	if (!nib_pci_answers(pci)) {
 		memset(data, 0xff, bytes);
 		return;
 	}
@@ -308,7 +313,7 @@ void nib_pci_bar_write(struct nib_pci *pci, unsigned int bar, uint64_t offset, c
 	unsigned int n;
 	uint64_t value;
 
-	if (!link_up(pci) || !nib_pci_is_awake(pci))
+	if (!nib_pci_answers(pci))
 		return;
 	for (; bytes; offset += n, from += n, bytes -= n) {
 		n = word_bytes(offset, bytes);

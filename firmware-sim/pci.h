@@ -64,6 +64,8 @@ void nib_pci_config_write(struct nib_pci *pci, uint64_t offset, const void *data
  * nothing behind any BAR: reads give all ones.
  */
 bool nib_pci_is_awake(const struct nib_pci *pci);
+/* Awake, and the link is up: else the window of HBM is not there, either. */
+bool nib_pci_answers(struct nib_pci *pci);
 void nib_pci_bar_read(struct nib_pci *pci, unsigned int bar, uint64_t offset, void *data,
 		      size_t bytes);
 void nib_pci_bar_write(struct nib_pci *pci, unsigned int bar, uint64_t offset, const void *data,

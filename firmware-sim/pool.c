@@ -6,6 +6,7 @@
  * follow each other within microseconds. An idle device costs nothing.
  */
 #include <errno.h>
+#include <fenv.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -121,6 +122,8 @@ static void *worker_main(void *data)
 	struct nib_pool *pool = w->pool;
 	uint32_t seen = 0;
 
+	/* Not that of the thread it comes from: see nib_engine_execute(). */
+	fesetenv(FE_DFL_ENV);
 	while (await_round(pool, &seen)) {
 		void (*work)(void *, unsigned int, unsigned int);
 		unsigned int parts;

@@ -449,7 +449,7 @@ static int handle_region_read(struct request *r)
 	to = r->answer + r->answer_bytes;
 	if (a.region == VFIO_PCI_CONFIG_REGION_INDEX)
 		nib_pci_config_read(&s->pci, a.offset, to, a.count);
-	else if (a.region == NIB_BAR_HBM && nib_pci_is_awake(&s->pci))
+	else if (a.region == NIB_BAR_HBM && nib_pci_answers(&s->pci))
 		memcpy(to, (uint8_t *)nib_device_window(s->device, NULL, NULL) + a.offset,
 		       a.count);
 	else
@@ -473,7 +473,7 @@ static int handle_region_write(struct request *r)
 		return err;
 	if (a.region == VFIO_PCI_CONFIG_REGION_INDEX)
 		nib_pci_config_write(&s->pci, a.offset, from, a.count);
-	else if (a.region == NIB_BAR_HBM && nib_pci_is_awake(&s->pci))
+	else if (a.region == NIB_BAR_HBM && nib_pci_answers(&s->pci))
 		memcpy((uint8_t *)nib_device_window(s->device, NULL, NULL) + a.offset, from,
 		       a.count);
 	else

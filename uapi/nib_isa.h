@@ -99,6 +99,7 @@
 #define NIB_MAX_DIM		(1u << 24)	/* rows, columns, k of one packet */
 #define NIB_MAX_PITCH		(1ull << 31)	/* bytes from row to row */
 #define NIB_ATTN_CHUNK		256u		/* positions */
+#define NIB_ATTN_POSITIONS	0xffff0000u	/* that there may be: see struct nib_kv_row */
 #define NIB_ATTN_MAX_HEAD_DIM	1024u
 #define NIB_VA_BITS		48
 
@@ -257,7 +258,8 @@ struct nib_pkt_gather {
 /**
  * struct nib_kv_row - where a row of a ragged batch belongs; an array of these is the row table.
  * @seq: which block table, counted from the first one of the batch.
- * @pos: position in the sequence; the row sees positions 0..@pos.
+ * @pos: position in the sequence; the row sees positions 0..@pos. In ATTENTION one of
+ *	NIB_ATTN_POSITIONS or more faults (NIB_DONE_FAULT_INDEX).
  */
 struct nib_kv_row {
 	__u32 seq;

@@ -78,7 +78,7 @@ NIB_INLINE void strip_taps(const struct nib_depthwise_job *job, uint32_t fmt, ui
 
 static void depthwise_pixel(const struct nib_depthwise_job *job, uint32_t x)
 {
-	uint8_t *out = job->out + (size_t)x * job->out_pitch;
+	uint8_t *out = job->out + (size_t)(x - job->first) * job->out_pitch;
 	uint32_t bytes = nib_format_bits(job->out_fmt) / 8, c, n, i;
 	float acc[STRIP] __attribute__((aligned(64)));
 

@@ -130,7 +130,7 @@ struct nib_vec_job {
  * @in: first pixel of the input row of each kernel row, or NULL where it is outside of the image.
  * @w: all taps.
  * @bias: of channel 0, or NULL.
- * @out: output pixel 0 of the row.
+ * @out: output pixel @first.
  * @in_pitch: bytes from pixel to pixel, by kernel row.
  * @out_pitch: bytes from pixel to pixel.
  * @in_w: pixels of an input row.

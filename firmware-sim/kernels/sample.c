@@ -120,7 +120,11 @@ static int order_get(struct order *o, uint32_t i, uint32_t *index)
 	uint64_t best;
 
 	if (i == o->taken) {
-		if (!o->heap && !band_collect(o))
+		/*
+		 * Each is taken once, but from logits that whoever else has that memory may
+		 * change meanwhile: they decide what is picked, and nothing more.
+		 */
+		if (o->taken == o->n || (!o->heap && !band_collect(o)))
 			return 0;
 		/* The slot at the end of the heap is free before one at the front is needed. */
 		best = *heap_at(o, 0);
@@ -168,7 +172,7 @@ uint32_t NIB_KERNEL(nib_sample)(const float *logits, uint32_t n,
 				const struct nib_sample_params *params, void *scratch)
 {
 	float temperature = nib_float(params->temperature), top_p = nib_float(params->top_p);
-	uint32_t first = greedy(logits, n), most = params->top_k ? params->top_k : n, index, i;
+	uint32_t first = greedy(logits, n), most = n, index, i;
 	float total = 0, kept = 0, share, running = 0, inf = __builtin_inff();
 	struct order o = {
 		.logits = logits,
@@ -179,6 +183,8 @@ uint32_t NIB_KERNEL(nib_sample)(const float *logits, uint32_t n,
 		.above = inf,
 	};
 
+	if (params->top_k && params->top_k < n)
+		most = params->top_k;
 	/* NaNs only, or a maximum that is infinite, or no temperature. */
 	if (!(temperature > 0) || !(nib_abs(o.max) < inf))
 		return first;

@@ -166,6 +166,25 @@ START_TEST(a_corrected_error_is_only_told)
 }
 END_TEST
 
+/* By a wait that does not hold, too: it comes once, whoever meets it. */
+START_TEST(a_waiting_job_meets_a_corrected_error)
+{
+	struct stream s = { .words = 0 };
+
+	stream_sem(&s, VA + 0x1238, 1, NIB_SEM_WAIT_GE);
+	stream_end(&s);
+	stream_create(d, 0, 2, &s, 0);
+	driver_write64(d, NIB_REG_INJECT_ADDR, memory + 0x1234);
+	inject(NIB_INJECT_ECC, 0);
+	driver_submit(d, 0, 2, NULL, 0, 0);
+	driver_run(d);
+	ck_assert_uint_eq(status(0), NIB_DONE_NONE);
+	ck_assert_uint_eq(d->ctrl->event_head, 1);
+	ck_assert_uint_eq(d->ctrl->events[0].type, NIB_EVENT_ECC);
+	ck_assert_uint_eq(d->ctrl->events[0].addr, memory + 0x1200);
+}
+END_TEST
+
 START_TEST(an_error_that_is_not_ends_the_job)
 {
 	driver_write64(d, NIB_REG_INJECT_ADDR, memory + 0x3000);
@@ -222,6 +241,7 @@ int main(void)
 	tcase_add_test(with, the_firmware_crashes);
 	tcase_add_loop_test(with, a_hang_ends_with_its_rung, 0, 4);
 	tcase_add_test(with, a_corrected_error_is_only_told);
+	tcase_add_test(with, a_waiting_job_meets_a_corrected_error);
 	tcase_add_test(with, an_error_that_is_not_ends_the_job);
 	tcase_add_test(with, boots_fail_as_often_as_ordered);
 	suite_add_tcase(suite, without);

@@ -514,6 +514,61 @@ START_TEST(kv_faults_name_their_cause)
 }
 END_TEST
 
+/*
+ * As far as positions go: the last one sees what it would see at a lower position in the same place
+ * of its chunk, and those above are refused, whatever the block tables hold.
+ */
+START_TEST(attention_at_the_last_position)
+{
+	enum { PAGE_TOKENS = 256, LOW = PAGE_TOKENS - 1 };
+	const uint64_t top = NIB_ATTN_POSITIONS - 1, row_bytes = nib_row_bytes(NIB_FMT_MXFP8, WIDTH);
+	struct nib_kv_row row = { .seq = 0, .pos = LOW };
+	uint8_t *rows = room(2 * PAGE_TOKENS * row_bytes);
+	float q[HEADS * DIM], *x = floats(WIDTH, 1), *want;
+	struct nib_pkt_attention p = {
+		.hdr = STREAM_HDR(NIB_OP_ATTENTION, struct nib_pkt_attention),
+		.rows = 1, .q_pitch = sizeof(q), .out_pitch = sizeof(q), .block_stride = 1,
+		.n_heads = HEADS, .n_kv_heads = KV, .head_dim = DIM, .page_tokens = PAGE_TOKENS,
+		.k_fmt = NIB_FMT_MXFP8, .v_fmt = NIB_FMT_MXFP8, .scale = ONE, .window = 20,
+		.v_offset = (uint32_t)(PAGE_TOKENS * row_bytes),
+	};
+	uint64_t page_va;
+
+	lay_out(_i);
+	for (unsigned int i = 0; i < HEADS * DIM; i++)
+		q[i] = uniform();
+	for (unsigned int i = 0; i < 2 * PAGE_TOKENS; i++) {
+		x[i % WIDTH] = uniform();
+		k->row_encode(NIB_FMT_MXFP8, NIB_SCALE_CEIL, x, WIDTH, rows + i * row_bytes);
+	}
+	page_va = put(rows, 2 * PAGE_TOKENS * row_bytes, 16);
+	p.q = put(q, sizeof(q), 4);
+	p.out = place(sizeof(q), 4);
+	p.row_table = put(&row, sizeof(row), 8);
+	p.blocks = put(&page_va, 8, 8);
+	RUN(p);
+	want = get(p.out, sizeof(q));
+	/* The same page, named by an entry far up. */
+	p.blocks -= top / PAGE_TOKENS * 8;
+	p.block_stride = 1u << 24;
+	row.pos = (uint32_t)top;
+	move(p.row_table, &row, sizeof(row), true);
+	RUN(p);
+	same(p.out, want, sizeof(q), "the last position");
+	for (uint64_t pos = top + 1; pos <= UINT32_MAX; pos += pos - top) {
+		row.pos = (uint32_t)pos;
+		move(p.row_table, &row, sizeof(row), true);
+		FAULT(p, NIB_DONE_FAULT_INDEX, p.row_table + 4);
+	}
+	row.pos = ~0u;
+	move(p.row_table, &row, sizeof(row), true);
+	FAULT(p, NIB_DONE_FAULT_INDEX, p.row_table + 4);
+	free(want);
+	free(rows);
+	free(x);
+}
+END_TEST
+
 /* --- VEC and SAMPLE --- */
 
 struct vec {
@@ -770,6 +825,7 @@ static void add(TCase *packets)
 	tcase_add_loop_test(packets, attention_sees_pages, 0,
 			    LAYOUTS * (int)(sizeof(attentions) / sizeof(attentions[0])));
 	tcase_add_loop_test(packets, kv_faults_name_their_cause, 0, LAYOUTS);
+	tcase_add_loop_test(packets, attention_at_the_last_position, 0, LAYOUTS);
 	tcase_add_loop_test(packets, vec_walks_its_index_space, 0, LAYOUTS);
 	tcase_add_loop_test(packets, vec_gives_the_same_on_many_threads, 0, LAYOUTS);
 	tcase_add_loop_test(packets, vec_faults_at_the_element, 0, LAYOUTS);

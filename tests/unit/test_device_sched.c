@@ -218,6 +218,22 @@ START_TEST(doorbells_too_far_ahead_are_ignored)
 }
 END_TEST
 
+/* What was handed over is not taken back, and does not run again. */
+START_TEST(doorbells_do_not_go_back)
+{
+	driver_queue(d, 0, 0, 16, NIB_PRIORITY_NORMAL, 16, 1);
+	driver_submit(d, 0, NOTHING, NULL, 0, 0);
+	driver_submit(d, 0, NOTHING, NULL, 0, 0);
+	nib_device_write(d->device, NIB_BAR_DOORBELLS, NIB_DOORBELL_QUEUE(0), 4, 1);
+	nib_device_write(d->device, NIB_BAR_DOORBELLS, NIB_DOORBELL_QUEUE(0), 4, 0);
+	driver_run(d);
+	ck_assert_uint_eq(status(0, 0), NIB_DONE_OK);
+	ck_assert_uint_eq(status(0, 1), NIB_DONE_OK);
+	nib_device_write(d->device, NIB_BAR_DOORBELLS, NIB_DOORBELL_QUEUE(0), 4, 1);
+	ck_assert_uint_eq(driver_run(d), 0);
+}
+END_TEST
+
 START_TEST(stats_are_a_copy_of_the_completion)
 {
 	const struct nib_completion *done;
@@ -379,6 +395,13 @@ START_TEST(a_ring_that_vanishes_stops_its_queue)
 	ck_assert_uint_eq(driver_event(d)->type, NIB_EVENT_FAULT);
 	d->host_gap = 0;
 	ck_assert_uint_eq(driver_run(d), 0);
+	/* A reset brings it back; what it had is not run any more. */
+	ck_assert_uint_eq(driver_adm(d, NIB_ADM_QUEUE_RESET, 0), NIB_ADM_OK);
+	ck_assert_uint_eq(driver_run(d), 0);
+	driver_submit(d, 0, NOTHING, NULL, 0, 0);
+	ck_assert_uint_eq(driver_run(d), 1);
+	ck_assert_uint_eq(status(0, 0), NIB_DONE_NONE);
+	ck_assert_uint_eq(status(0, 1), NIB_DONE_OK);
 	ck_assert_uint_eq(driver_adm(d, NIB_ADM_QUEUE_DESTROY, 0), NIB_ADM_OK);
 }
 END_TEST
@@ -741,6 +764,7 @@ int main(void)
 	tcase_add_test(jobs, phases_grow_with_rounds);
 	tcase_add_test(jobs, a_full_ring_runs_in_order);
 	tcase_add_test(jobs, doorbells_too_far_ahead_are_ignored);
+	tcase_add_test(jobs, doorbells_do_not_go_back);
 	tcase_add_test(jobs, stats_are_a_copy_of_the_completion);
 	tcase_add_test(jobs, a_fault_says_where);
 	tcase_add_test(jobs, events_wrap);

@@ -4,6 +4,7 @@
  * them: packets that are large enough for every cut, on one thread to seven and with every kernel
  * table of this machine, against one thread of the scalar kernels, where nothing is cut.
  */
+#include <fenv.h>
 #include "scattered.h"
 
 #define ONE	0x3f800000u
@@ -265,6 +266,86 @@ START_TEST(depthwise_convolutions_are_cut)
 }
 END_TEST
 
+/*
+ * A row with so much to multiply that it is done in pieces, between which the device could do
+ * something else, is the row.
+ */
+static struct outcome long_depthwise(int variant)
+{
+	enum { W = 300, C = 64, TAPS = 48 };
+	float *x = floats(W * C, 1), *w = floats(TAPS * TAPS * C, 1), *out = floats(W * C, 1);
+	const uint8_t *in[TAPS];
+	size_t in_pitch[TAPS];
+	struct outcome o = { 0 };
+	struct nib_pkt_conv_depthwise p = {
+		.hdr = STREAM_HDR(NIB_OP_CONV_DEPTHWISE, struct nib_pkt_conv_depthwise),
+		.images = 1, .in_pitch = C * 4, .out_pitch = C * 4 + 8, .in_h = 1, .in_w = W,
+		.out_h = 1, .out_w = W, .channels = C, .kernel_h = TAPS, .kernel_w = TAPS,
+		.stride_y = 1, .stride_x = 1, .pad_y = TAPS / 2, .pad_x = TAPS / 2,
+		.dilation_y = 1, .dilation_x = 1, .in_fmt = NIB_FMT_F32, .out_fmt = NIB_FMT_F32,
+	};
+	struct nib_depthwise_job job = {
+		.in = in, .in_pitch = in_pitch, .w = w, .out = (uint8_t *)out, .out_pitch = C * 4,
+		.in_w = W, .count = W, .channels = C, .kernel_h = TAPS, .kernel_w = TAPS,
+		.stride = 1, .pad = TAPS / 2, .dilation = 1, .in_fmt = NIB_FMT_F32,
+		.out_fmt = NIB_FMT_F32,
+	};
+
+	(void)variant;
+	for (uint32_t i = 0; i < TAPS; i++) {
+		in[i] = i == TAPS / 2 ? (uint8_t *)x : NULL;
+		in_pitch[i] = C * 4;
+	}
+	k->depthwise(&job);
+	p.in = put(x, W * C * 4, 4);
+	p.w = put(w, TAPS * TAPS * C * 4, 4);
+	p.out = place(W * p.out_pitch, 4);
+	RUN(p);
+	for (uint32_t i = 0; i < W; i++)
+		same(p.out + i * p.out_pitch, out + i * C, C * 4, "a row in pieces");
+	keep(&o, p.out, W * p.out_pitch);
+	free(x);
+	free(w);
+	free(out);
+	return o;
+}
+
+START_TEST(long_rows_are_done_in_pieces)
+{
+	check_threads(long_depthwise, _i);
+}
+END_TEST
+
+/* --- The host's own ways --- */
+
+/* A program that rounds in its own way, or flushes subnormals, gets the device's results. */
+START_TEST(rounding_of_the_host_does_not_count)
+{
+	struct outcome want, got;
+	fenv_t env;
+
+	fegetenv(&env);
+	for (int which = 0; which < (int)(sizeof(gemms) / sizeof(gemms[0])); which++) {
+		setup_device("scalar", 1);
+		lay_out(CONTIGUOUS);
+		want = gemm(which);
+		teardown();
+		for (unsigned int threads = 1; threads < 4; threads++) {
+			fesetround(FE_UPWARD);
+			setup_device(NULL, threads);
+			fesetenv(&env);
+			lay_out(CONTIGUOUS);
+			got = gemm(which);
+			teardown();
+			ck_assert_uint_eq(got.bytes, want.bytes);
+			ck_assert_int_eq(memcmp(got.data, want.data, got.bytes), 0);
+			free(got.data);
+		}
+		free(want.data);
+	}
+}
+END_TEST
+
 /* --- Scan --- */
 
 static const struct {
@@ -453,6 +534,8 @@ int main(void)
 	tcase_add_test(cuts, groups_are_cut);
 	tcase_add_test(cuts, convolutions_are_cut);
 	tcase_add_loop_test(cuts, depthwise_convolutions_are_cut, 0, 4);
+	tcase_add_loop_test(cuts, long_rows_are_done_in_pieces, 0, 1);
+	tcase_add_test(cuts, rounding_of_the_host_does_not_count);
 	tcase_add_loop_test(cuts, scans_are_cut, 0, 2);
 	tcase_add_loop_test(cuts, rows_to_encode_are_cut, 0, 8 * 3);
 	tcase_add_loop_test(cuts, contexts_are_cut, 0,

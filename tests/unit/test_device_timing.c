@@ -191,6 +191,35 @@ START_TEST(a_prefill_gemm_is_bound_by_compute)
 }
 END_TEST
 
+/* A packet that ends before it began costs next to nothing, however large it would have been. */
+START_TEST(what_faults_costs_what_was_done)
+{
+	struct nib_pkt_gemm gemm = {
+		.hdr = STREAM_HDR(NIB_OP_GEMM, struct nib_pkt_gemm),
+		.rows = NIB_MAX_DIM, .a = 1ull << 40, .a_pitch = NIB_MAX_DIM, .w = VA,
+		.out = VA, .out_pitch = NIB_MAX_DIM, .n = NIB_MAX_DIM, .k = NIB_MAX_DIM,
+		.a_fmt = NIB_FMT_MXFP8X2, .w_fmt = NIB_FMT_MXFP8X2, .out_fmt = NIB_FMT_F32,
+		.alpha = 0x3f800000,
+	};
+	struct stream s = { .words = 0 };
+	const struct nib_completion *done;
+
+	power_on(&base);
+	gemm.a_pitch = nib_row_bytes(NIB_FMT_MXFP8X2, NIB_MAX_DIM);
+	gemm.out_pitch = NIB_MAX_DIM * 4ull;
+	stream_add(&s, &gemm, sizeof(gemm));
+	stream_end(&s);
+	stream_create(d, 0, 63, &s, 0);
+	driver_submit(d, 0, 63, NULL, 0, 0);
+	driver_run(d);
+	done = driver_done(d, 0, 0);
+	ck_assert_uint_eq(done->status, NIB_DONE_FAULT_READ);
+	ck_assert_uint_eq(done->ops, 0);
+	ck_assert_uint_lt(done->end_ns - done->start_ns, 1000000);
+	power_off();
+}
+END_TEST
+
 START_TEST(idle_tiles_and_rows_cost_time)
 {
 	struct chip wide = base;
@@ -415,6 +444,7 @@ int main(void)
 	tcase_add_test(timing, a_decode_gemm_is_bound_by_memory);
 	tcase_add_test(timing, a_prefill_gemm_is_bound_by_compute);
 	tcase_add_test(timing, idle_tiles_and_rows_cost_time);
+	tcase_add_test(timing, what_faults_costs_what_was_done);
 	tcase_add_loop_test(timing, more_of_a_resource_is_never_slower, 0, 8);
 	tcase_add_test(timing, pages_are_counted_where_they_live);
 	tcase_add_test(timing, rows_of_a_sequence_share_a_pass);

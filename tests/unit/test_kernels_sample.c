@@ -3,6 +3,10 @@
  * Sampling: every kernel table against the wording of struct nib_sample_params, odd logits, and the
  * distribution of what is drawn.
  */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/mman.h>
 #include "kernel_fixture.h"
 
 static uint32_t sample(const struct nib_kernels *table, const float *logits, uint32_t n,
@@ -98,6 +102,51 @@ START_TEST(sample_tables)
 }
 END_TEST
 
+static float moving[1 << 14];
+
+/* Lowers all logits from band to band, and lifts them again. */
+static void *move_logits(void *arg)
+{
+	atomic_bool *stop = arg;
+
+	for (float x = 0; !atomic_load(stop); x = x < 30 ? x + 0.75f : 0)
+		for (uint32_t i = 1; i < 1 << 14; i++)
+			((volatile float *)moving)[i] = -x;
+	return NULL;
+}
+
+/*
+ * Logits that change while they are looked at give some token, and no more is written than there is
+ * room for; more candidates than there are logits are as many as there are.
+ */
+START_TEST(sample_moving_logits)
+{
+	const struct nib_kernels *table = _i ? fixture_table(_i - 1) : &nib_kernels_scalar;
+	const uint32_t n = 1 << 14;
+	uint8_t *memory = mmap(NULL, 8ul * n + 4096, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct nib_sample_params params = {
+		.temperature = nib_bits(1.0f), .top_p = nib_bits(1.0f), .top_k = ~0u, .seed = 5,
+	};
+	atomic_bool stop = false;
+	pthread_t thread;
+
+	/* Behind the scratch there is nothing. */
+	ck_assert(memory != MAP_FAILED && !munmap(memory + 8ul * n, 4096));
+	for (uint32_t i = 0; i < n; i++)
+		moving[i] = (float)(i % 97) / 7;
+	for (params.counter = 0; params.counter < 20; params.counter++)
+		CHECK_EQ(sample(table, moving, n, 1, ~0u, 1, params.counter),
+			 sample(table, moving, n, 1, n, 1, params.counter));
+	ck_assert_int_eq(pthread_create(&thread, NULL, move_logits, &stop), 0);
+	for (; params.counter < 60; params.counter++)
+		ck_assert_uint_lt(table->sample(moving, n, &params, memory), n);
+	atomic_store(&stop, true);
+	pthread_join(thread, NULL);
+	munmap(memory, 8ul * n);
+}
+END_TEST
+
 START_TEST(sample_special)
 {
 	const struct nib_kernels *table = _i ? fixture_table(_i - 1) : &nib_kernels_scalar;
@@ -147,6 +196,7 @@ int main(void)
 	tcase_set_timeout(tests, 120);
 	tcase_add_test(tests, sample_tables);
 	tcase_add_loop_test(tests, sample_special, 0, 1 + fixture_tables());
+	tcase_add_loop_test(tests, sample_moving_logits, 0, 1 + fixture_tables());
 	tcase_add_test(tests, sample_distribution);
 	suite_add_tcase(suite, tests);
 	return fixture_run(suite);

@@ -735,6 +735,8 @@ START_TEST(a_lost_link_is_all_ones_and_a_reset)
 	ck_assert_uint_eq(value, UINT32_MAX);
 	ck_assert_int_eq(region_read(0, NIB_MSIX_TABLE_OFFSET, 4, &value), 0);
 	ck_assert_uint_eq(value, UINT32_MAX);
+	ck_assert_int_eq(region_read(NIB_BAR_HBM, 0x1000, 4, &value), 0);
+	ck_assert_uint_eq(value, UINT32_MAX);
 	config_set32(PCI_COMMAND, PCI_COMMAND_MASTER);
 	nib_device_link(device, true);
 	ck_assert_uint_eq(config32(PCI_VENDOR_ID), NIB_PCI_DEVICE_ID << 16 | NIB_PCI_VENDOR_ID);
