@@ -559,13 +559,18 @@ int nib_ioctl_vm_bind(struct drm_device *drm, void *data, struct drm_file *drm_f
 
 	if (args->flags & ~NIB_VM_BIND_ASYNC) {
 		drm_dbg(drm, "flags %#x\n", args->flags);
+		args->ops.count = 0;
 		return -EINVAL;
 	}
 	vm = nib_file_find_vm(drm_file->driver_priv, args->vm_id);
-	if (!vm)
+	if (!vm) {
+		args->ops.count = 0;
 		return -ENOENT;
+	}
 	ret = NIB_UOBJ_GET_ARRAY(drm, ops, &args->ops, syncs);
-	if (!ret && args->ops.count)
+	if (ret)
+		args->ops.count = 0;
+	else if (args->ops.count)
 		ret = nib_vm_bind_ops(vm, drm_file, args, ops);
 	kvfree(ops);
 	nib_vm_put(&vm);

@@ -325,6 +325,7 @@ static void nib_device_stop(struct nib_device *ndev)
 {
 	nib_pm_disable(ndev);
 	nib_reset_abandon(ndev);
+	nib_sleep_abandon(ndev);
 	nib_notify_device(ndev, false);
 	nib_netlink_remove(ndev);
 	/* Waits for everyone who is between drm_dev_enter() and drm_dev_exit(). */
@@ -339,6 +340,8 @@ static void nib_device_free(struct nib_device *ndev)
 	nib_gem_unmap_host_bos(ndev);
 	nib_prime_unmap_imports(ndev);
 	flush_workqueue(ndev->recovery_wq);
+	/* What our own queue had leaves no reference to the module behind. */
+	nib_device_flush_cleanup(ndev);
 }
 
 /*
@@ -351,7 +354,6 @@ static void nib_device_abandon(struct nib_device *ndev)
 	wake_up_all(&ndev->ipc.wait);
 	nib_device_halt(ndev);
 	nib_device_free(ndev);
-	nib_device_flush_cleanup(ndev);
 }
 
 /**

@@ -38,6 +38,7 @@
  * @fill: stream: FILL argument 0 with zeros, for as many words as argument 1 says.
  * @copy: stream: COPY to argument 0 from argument 1 as many words as argument 2 says.
  * @queue: runs them.
+ * @shared: timeline of nib_dma_batch.shared.
  * @lock: makes a batch one step. Protects what follows.
  * @next_slot: counts slots given out.
  * @slots: last run that used a slot, or NULL. Holds a reference.
@@ -48,6 +49,7 @@ struct nib_dma {
 	struct nib_stream *fill;
 	struct nib_stream *copy;
 	struct nib_queue *queue;
+	struct nib_timeline *shared;
 	struct mutex lock;	/* see above */
 	u32 next_slot;
 	struct dma_fence *slots[NIB_DMA_SLOTS];
@@ -177,6 +179,11 @@ int nib_dma_init(struct nib_device *ndev)
 	}
 	/* The scheduler keeps the last fence for as long as the queue lives, which is as we do. */
 	dma->queue->timeline->internal = true;
+	dma->shared = nib_timeline_create("move", 0);
+	if (!dma->shared) {
+		ret = -ENOMEM;
+		goto err_fini;
+	}
 	return 0;
 
 err_fini:
@@ -203,6 +210,7 @@ void nib_dma_fini(struct nib_device *ndev)
 	for (i = 0; i < NIB_DMA_SLOTS; i++)
 		dma_fence_put(dma->slots[i]);
 	dma_fence_put(dma->last_move);
+	nib_timeline_put(&dma->shared);
 	mutex_destroy(&dma->lock);
 	kfree(dma);
 }
@@ -214,6 +222,8 @@ static void nib_dma_free_work(struct work_struct *work)
 	struct nib_dma_batch *batch = container_of(work, struct nib_dma_batch, free_work);
 
 	dma_fence_put(batch->fence);
+	if (batch->shared)
+		nib_fence_put(&batch->shared->base);
 	batch->free(batch);
 }
 
@@ -230,6 +240,7 @@ void nib_dma_batch_init(struct nib_dma_batch *batch, struct nib_device *ndev,
 	batch->ndev = ndev;
 	INIT_LIST_HEAD(&batch->runs);
 	batch->fence = NULL;
+	batch->shared = NULL;
 	batch->host = NULL;
 	batch->start = NULL;
 	batch->free = free;
@@ -432,10 +443,11 @@ int nib_dma_add_host(struct nib_dma_batch *batch, bool to_host, u64 offset, enum
 int nib_dma_add_dependency(struct nib_dma_batch *batch, struct dma_fence *fence)
 {
 	struct nib_dma_run *dr = list_first_entry(&batch->runs, struct nib_dma_run, link);
+	struct nib_dma *dma = batch->ndev->dma;
 
 	/* What is in the copy queue comes before anyway. */
-	if (fence->context == batch->ndev->dma->queue->timeline->context ||
-	    dma_fence_is_signaled(fence))
+	if (fence->context == dma->queue->timeline->context ||
+	    fence->context == dma->shared->context || dma_fence_is_signaled(fence))
 		return 0;
 	return drm_sched_job_add_dependency(&dr->run->base, dma_fence_get(fence));
 }
@@ -459,6 +471,12 @@ static int nib_dma_take_slot_locked(struct nib_dma *dma, struct nib_dma_run *dr)
 	dma_fence_put(*user);
 	*user = dma_fence_get(&dr->run->fence->base);
 	return 0;
+}
+
+/* For nib_dma_batch.shared. Returns NULL without memory. */
+struct nib_follower *nib_dma_share_fence(struct nib_device *ndev)
+{
+	return nib_follower_alloc(ndev->dma->shared);
 }
 
 /**
@@ -499,6 +517,8 @@ int nib_dma_commit(struct nib_dma_batch *batch)
 			batch->fence = dma_fence_get(&dr->run->fence->base);
 		nib_run_push(dr->run);
 	}
+	if (batch->shared)
+		nib_follower_emit(batch->shared, batch->fence);
 	if (batch->start) {
 		dma_fence_put(dma->last_move);
 		dma->last_move = dma_fence_get(batch->fence);
@@ -513,14 +533,15 @@ out:
 /**
  * nib_dma_wait_moves - wait until memory that was given away is empty.
  * @ndev: device.
+ * @timeout: in jiffies.
  *
- * For who writes HBM with the CPU. Not under a reservation. Returns 0 or -ERESTARTSYS; whether the
- * moves went well does not matter here.
+ * For who writes HBM with the CPU. Not under a reservation. Returns 0, -ERESTARTSYS or -ETIME;
+ * whether the moves went well does not matter here.
  */
-int nib_dma_wait_moves(struct nib_device *ndev)
+int nib_dma_wait_moves(struct nib_device *ndev, long timeout)
 {
 	struct dma_fence *fence = NULL;
-	int ret, cookie;
+	int cookie;
 
 	if (!drm_dev_enter(&ndev->drm, &cookie))
 		return 0;
@@ -531,9 +552,10 @@ int nib_dma_wait_moves(struct nib_device *ndev)
 		mutex_unlock(&ndev->dma->lock);
 	}
 	drm_dev_exit(cookie);
-	ret = fence ? dma_fence_wait(fence, true) : 0;
+	if (fence)
+		timeout = dma_fence_wait_timeout(fence, true, timeout);
 	dma_fence_put(fence);
-	return ret;
+	return timeout < 0 ? timeout : timeout ? 0 : -ETIME;
 }
 
 /* True if contents may be lost: nothing may rely on what was moved. */

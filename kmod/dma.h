@@ -21,6 +21,7 @@
 struct dma_fence;
 struct nib_bo;
 struct nib_device;
+struct nib_follower;
 struct nib_place;
 
 /**
@@ -29,6 +30,8 @@ struct nib_place;
  * @ndev: device.
  * @runs: runs that are not committed yet, struct nib_dma_run.
  * @fence: signalled when the last of them is done, once committed. Holds a reference.
+ * @shared: for reservations: signalled as @fence is, and holds the module, which @fence does not.
+ *	The owner may set it before it commits, and gives it away with that.
  * @host: place in host memory that nib_dma_add_host() is about, or NULL. The owner keeps it.
  * @start: called once, when all that the batch waits for is done and before the device gets the
  *	first run: where fences are signalled, between drm_dev_enter() and drm_dev_exit(). Not
@@ -41,6 +44,7 @@ struct nib_dma_batch {
 	struct nib_device *ndev;
 	struct list_head runs;
 	struct dma_fence *fence;
+	struct nib_follower *shared;
 	const struct nib_place *host;
 	void (*start)(struct nib_dma_batch *batch);
 	void (*free)(struct nib_dma_batch *batch);
@@ -59,11 +63,12 @@ int nib_dma_add_copy(struct nib_dma_batch *batch, enum nib_mem dst_mem, u64 dst,
 int nib_dma_add_host(struct nib_dma_batch *batch, bool to_host, u64 offset, enum nib_mem mem,
 		     u64 addr, u64 size);
 int nib_dma_add_dependency(struct nib_dma_batch *batch, struct dma_fence *fence);
+struct nib_follower *nib_dma_share_fence(struct nib_device *ndev);
 int nib_dma_commit(struct nib_dma_batch *batch);
 
 struct dma_fence *nib_dma_clear(struct nib_device *ndev, const struct nib_bo *bo);
 int nib_dma_clear_wait(struct nib_device *ndev, struct dma_fence *fence);
-int nib_dma_wait_moves(struct nib_device *ndev);
+int nib_dma_wait_moves(struct nib_device *ndev, long timeout);
 bool nib_dma_failed(struct nib_device *ndev);
 
 #endif

@@ -17,7 +17,7 @@
  * @context: fence context.
  * @seqno: of the last fence emitted. Whoever emits serialises.
  * @name: what sync_file and debugfs print.
- * @internal: its fences never leave the driver, so that they need not hold the module. Set
+ * @internal: its fences never leave the driver, see struct nib_follower, so that they need not hold the module. Set
  *	before the first one is allocated.
  * @rcu: readers of @name may be around until a grace period after the last fence signalled.
  */
@@ -46,7 +46,20 @@ struct nib_fence {
 struct nib_timeline *nib_timeline_create(const char *kind, u32 id);
 void nib_timeline_put(struct nib_timeline **timeline);
 
+/**
+ * struct nib_follower - a fence that is signalled when another one is, with its error. What stays
+ * inside is shown outside by one of a timeline that is not internal.
+ * @base: the fence.
+ * @cb: in the one that it follows.
+ */
+struct nib_follower {
+	struct nib_fence base;	/* first: see struct nib_fence */
+	struct dma_fence_cb cb;
+};
+
 struct nib_fence *nib_fence_alloc(struct nib_timeline *timeline);
+struct nib_follower *nib_follower_alloc(struct nib_timeline *timeline);
+void nib_follower_emit(struct nib_follower *follower, struct dma_fence *leader);
 void nib_fence_emit(struct nib_fence *fence);
 void nib_fence_put(struct nib_fence *fence);
 void nib_fence_signal_locked(struct nib_fence *fence, int error);

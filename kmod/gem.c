@@ -105,6 +105,8 @@ static int nib_bo_init_host(struct nib_bo *bo)
 	if (!place)
 		return -ENOMEM;
 	nib_bo_set_place(bo, place);
+	/* Now, and no sooner, the shrinker may see it. */
+	nib_residency_add(bo);
 	return 0;
 }
 
@@ -400,7 +402,8 @@ static struct nib_bo *nib_bo_create(struct nib_device *ndev, size_t size, u32 fl
 	if (IS_ERR(bo))
 		return bo;
 	bo->moved = nib_moved_get(moved);
-	nib_residency_add(bo);
+	if (!(flags & NIB_BO_HOST))
+		nib_residency_add(bo);
 	if (flags & NIB_BO_HBM)
 		ret = nib_bo_init_hbm(bo, ndev);
 	else if (flags & NIB_BO_SRAM)

@@ -173,8 +173,25 @@ void nib_image_destroy(struct nib_image **image)
 	*image = NULL;
 }
 
-static void nib_image_free_batch(struct nib_dma_batch *batch)
+/**
+ * struct nib_image_batch - copies of one buffer. A copy that was given up may still be made, or begin
+ * only then: what it touches outlives the image.
+ * @base: batch.
+ * @shadow: of the buffer. Holds a reference.
+ * @place: of the shadow. Holds a reference.
+ */
+struct nib_image_batch {
+	struct nib_dma_batch base;
+	struct nib_bo *shadow;
+	struct nib_place *place;
+};
+
+static void nib_image_free_batch(struct nib_dma_batch *base)
 {
+	struct nib_image_batch *batch = container_of(base, struct nib_image_batch, base);
+
+	nib_place_put(&batch->place);
+	drm_gem_object_put(&batch->shadow->base);
 	kfree(batch);
 }
 
@@ -184,7 +201,6 @@ static int nib_image_add_copies(struct nib_dma_batch *batch, struct nib_image_pa
 	u32 seg;
 	int ret = 0;
 
-	batch->host = part->place;
 	for (seg = 0; seg < place->nsegs && !ret; seg++) {
 		const struct nib_seg *from = &place->segs[seg];
 		u64 size = nib_place_seg_end(place, seg, part->bo->base.size) - from->offset;
@@ -199,12 +215,18 @@ static int nib_image_add_copies(struct nib_dma_batch *batch, struct nib_image_pa
 /* Copies one buffer to its shadow, or back. */
 static int nib_image_copy(struct nib_image *image, struct nib_image_part *part, bool save)
 {
-	struct nib_dma_batch *batch = kzalloc_obj(*batch);
+	struct nib_image_batch *copies = kzalloc_obj(*copies);
+	struct nib_dma_batch *batch;
 	int ret;
 
-	if (!batch)
+	if (!copies)
 		return -ENOMEM;
+	batch = &copies->base;
 	nib_dma_batch_init(batch, image->ndev, nib_image_free_batch);
+	drm_gem_object_get(&part->shadow->base);
+	copies->shadow = part->shadow;
+	copies->place = nib_place_get(part->place);
+	batch->host = copies->place;
 	ret = nib_image_add_copies(batch, part, save);
 	if (!ret)
 		ret = nib_dma_commit(batch);

@@ -423,20 +423,17 @@ void nib_lease_fini(struct nib_bo *bo)
 	bo->lease = NULL;
 }
 
-/* Finds room for all of it. The burst part takes what is free, from nobody. */
+/* Finds room for all of it, but for the burst part in SRAM. */
 static int nib_lease_settle(struct nib_lease *lease, struct nib_device *ndev)
 {
-	struct nib_leases *leases = &ndev->leases;
 	int ret = 0;
 
 	if (lease->guaranteed)
 		ret = nib_sram_alloc_aligned(ndev, lease->guaranteed, NIB_PAGE_64K, &lease->node);
 	if (ret)
 		return ret;
-	if (!lease->burst) {
-		lease->resident = true;
+	if (!lease->burst)
 		return 0;
-	}
 	ret = nib_residency_charge(ndev, lease->burst);
 	if (ret)
 		return ret;
@@ -445,13 +442,19 @@ static int nib_lease_settle(struct nib_lease *lease, struct nib_device *ndev)
 	if (ret)
 		return ret;
 	lease->away = nib_lease_describe(lease, false);
-	if (!lease->away)
-		return -ENOMEM;
+	return lease->away ? 0 : -ENOMEM;
+}
+
+/* The burst part takes what is free, from nobody. */
+static void nib_lease_take_burst(struct nib_lease *lease, struct nib_leases *leases)
+{
+	lockdep_assert_held(&leases->decide);
+
 	mutex_lock(&leases->lock);
-	lease->resident = !nib_sram_take(&leases->sram, &lease->part.node, lease->burst,
+	lease->resident = !lease->burst ||
+			  !nib_sram_take(&leases->sram, &lease->part.node, lease->burst,
 					 NIB_PAGE_64K, DRM_MM_INSERT_LOW);
 	mutex_unlock(&leases->lock);
-	return 0;
 }
 
 /* From here on it takes part. */
@@ -469,12 +472,38 @@ static void nib_lease_publish(struct nib_lease *lease, struct nib_device *ndev,
 	mutex_unlock(&leases->lock);
 }
 
+/*
+ * Puts a lease where there is room, and begins to zero it. Whoever is to have SRAM may take the
+ * burst part back at once: what it has comes after that in the copy queue. Returns the fence to wait
+ * for, as nib_dma_clear() does.
+ */
+static struct dma_fence *nib_lease_begin(struct nib_lease *lease, struct nib_device *ndev,
+					 struct nib_file *file)
+{
+	struct nib_leases *leases = &ndev->leases;
+	struct nib_place *place;
+	struct dma_fence *fence;
+
+	mutex_lock(&leases->decide);
+	nib_lease_take_burst(lease, leases);
+	place = nib_lease_describe(lease, lease->resident);
+	if (place) {
+		nib_bo_set_place(lease->bo, place);
+		fence = nib_dma_clear(ndev, lease->bo);
+	} else {
+		fence = ERR_PTR(-ENOMEM);
+	}
+	if (!IS_ERR(fence))
+		nib_lease_publish(lease, ndev, file);
+	mutex_unlock(&leases->decide);
+	return fence;
+}
+
 /* Makes a zeroed lease. Waits for the device. */
 static struct nib_bo *nib_lease_create(struct nib_device *ndev, struct nib_file *file,
 				       u64 guaranteed, u64 burst)
 {
 	struct nib_lease *lease = kzalloc_obj(*lease, GFP_KERNEL_ACCOUNT);
-	struct nib_place *place;
 	struct nib_bo *bo;
 	int ret;
 
@@ -498,16 +527,9 @@ static struct nib_bo *nib_lease_create(struct nib_device *ndev, struct nib_file 
 	ret = nib_lease_settle(lease, ndev);
 	if (ret)
 		goto err_put;
-	place = nib_lease_describe(lease, lease->resident);
-	if (!place) {
-		ret = -ENOMEM;
-		goto err_put;
-	}
-	nib_bo_set_place(bo, place);
-	ret = nib_dma_clear_wait(ndev, nib_dma_clear(ndev, bo));
+	ret = nib_dma_clear_wait(ndev, nib_lease_begin(lease, ndev, file));
 	if (ret)
 		goto err_put;
-	nib_lease_publish(lease, ndev, file);
 	nib_residency_add(bo);
 	return bo;
 

@@ -252,7 +252,7 @@ static int nib_move_commit(struct nib_move *move)
 	ret = nib_dma_commit(&move->batch);
 	if (ret)
 		return ret;
-	fence = move->batch.fence;
+	fence = &move->batch.shared->base.base;
 	dma_resv_add_fence(bo->base.resv, fence, DMA_RESV_USAGE_KERNEL);
 	for (i = 0; i < move->nvms; i++)
 		dma_resv_add_fence(nib_vm_resv_obj(move->vms[i])->resv, fence,
@@ -277,7 +277,10 @@ static int nib_bo_do_move(struct nib_bo *bo, struct drm_exec *exec, struct nib_p
 		drm_dev_exit(cookie);
 		return -ENOMEM;
 	}
-	ret = copy ? nib_move_add_copies(move) : 0;
+	move->batch.shared = nib_dma_share_fence(ndev);
+	ret = move->batch.shared ? 0 : -ENOMEM;
+	if (!ret && copy)
+		ret = nib_move_add_copies(move);
 	/* What waits and what changes page tables is a run, even if there is nothing to copy. */
 	if (!ret && list_empty(&move->batch.runs))
 		ret = nib_dma_add_fill(&move->batch, NIB_MEM_HBM, 0, 0);

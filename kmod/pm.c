@@ -102,6 +102,12 @@ void nib_pm_enable(struct nib_device *ndev)
 {
 	struct device *dev = &ndev->pdev->dev;
 
+	/*
+	 * Memories refresh themselves in D3hot, and nowhere deeper: the slot keeps its power, and
+	 * when the machine sleeps the device is woken first, so that an image is made.
+	 */
+	pci_d3cold_disable(ndev->pdev);
+	dev_pm_set_driver_flags(dev, DPM_FLAG_NO_DIRECT_COMPLETE);
 	pm_runtime_set_autosuspend_delay(dev, nib_autosuspend_ms);
 	pm_runtime_use_autosuspend(dev);
 	pm_runtime_allow(dev);
@@ -117,6 +123,7 @@ void nib_pm_disable(struct nib_device *ndev)
 	pm_runtime_get_noresume(dev);
 	pm_runtime_forbid(dev);
 	pm_runtime_dont_use_autosuspend(dev);
+	pci_d3cold_enable(ndev->pdev);
 }
 
 /* --- Stopping and starting --- */

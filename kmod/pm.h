@@ -61,6 +61,7 @@ void nib_pm_started(struct nib_device *ndev, int ret, const char *why);
 
 /* sleep.c */
 int nib_sleep_init(struct nib_device *ndev);
+void nib_sleep_abandon(struct nib_device *ndev);
 int nib_sleep_suspend(struct device *dev);
 int nib_sleep_resume(struct device *dev);
 

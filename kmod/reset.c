@@ -13,6 +13,9 @@
 /* From here on nobody touches the device. Paired with nib_reset_end() or nib_reset_abandon(). */
 static void nib_reset_begin(struct nib_device *ndev)
 {
+	/* One reset may come while another one goes on; there is one end. */
+	if (ndev->pm.resetting)
+		return;
 	/* If it does not wake it is lost, and a reset does no harm. */
 	ndev->pm.reset_awake = !nib_pm_get(ndev);
 	nib_pm_leave(ndev, &ndev->pm.resetting);
@@ -22,8 +25,11 @@ static void nib_reset_begin(struct nib_device *ndev)
 
 static void nib_reset_end(struct nib_device *ndev)
 {
-	int ret = nib_device_lost(ndev) ?: nib_restart_boot(ndev, NIB_RESTART_RESET);
+	int ret;
 
+	if (!ndev->pm.resetting)
+		return;
+	ret = nib_device_lost(ndev) ?: nib_restart_boot(ndev, NIB_RESTART_RESET);
 	if (!ret)
 		nib_recovery_was_reset(ndev, ndev->pm.reset_at);
 	nib_pm_come_back(ndev, &ndev->pm.resetting, ret,
@@ -82,6 +88,14 @@ static void nib_reset_done(struct pci_dev *pdev)
 	nib_reset_end(pci_get_drvdata(pdev));
 }
 
+/* Nobody may call us about this device again. */
+static pci_ers_result_t nib_reset_give_up(struct nib_device *ndev)
+{
+	nib_reset_abandon(ndev);
+	nib_device_lose(ndev, -ENODEV, "its link has failed for good");
+	return PCI_ERS_RESULT_DISCONNECT;
+}
+
 static pci_ers_result_t nib_reset_error_detected(struct pci_dev *pdev, pci_channel_state_t state)
 {
 	struct nib_device *ndev = pci_get_drvdata(pdev);
@@ -95,9 +109,7 @@ static pci_ers_result_t nib_reset_error_detected(struct pci_dev *pdev, pci_chann
 		nib_reset_begin(ndev);
 		return PCI_ERS_RESULT_NEED_RESET;
 	default:
-		nib_reset_abandon(ndev);
-		nib_device_lose(ndev, -ENODEV, "its link has failed for good");
-		return PCI_ERS_RESULT_DISCONNECT;
+		return nib_reset_give_up(ndev);
 	}
 }
 
@@ -112,14 +124,13 @@ static pci_ers_result_t nib_reset_slot_reset(struct pci_dev *pdev)
 
 	/* The core saves state before resets that it is asked for, not before this one. */
 	if (pci_load_saved_state(pdev, ndev->pci_state))
-		return PCI_ERS_RESULT_DISCONNECT;
+		return nib_reset_give_up(ndev);
 	pci_restore_state(pdev);
 	pci_set_master(pdev);
 	if (nib_device_is_gone(ndev))
-		return PCI_ERS_RESULT_DISCONNECT;
+		return nib_reset_give_up(ndev);
 	/* Another function on the bus may have wanted it: then ours was told nothing. */
-	if (!ndev->pm.resetting)
-		nib_reset_begin(ndev);
+	nib_reset_begin(ndev);
 	nib_reset_end(ndev);
 	return nib_device_lost(ndev) ? PCI_ERS_RESULT_DISCONNECT : PCI_ERS_RESULT_RECOVERED;
 }

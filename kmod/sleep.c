@@ -19,6 +19,8 @@
 /* How long a packet may take to end; then its job is given up. */
 #define NIB_SLEEP_PACKET_MS	10000u
 #define NIB_SLEEP_HALT_MS	1000u
+/* How long the machine waits for memory to be moved; then it stays awake. */
+#define NIB_SLEEP_MOVES_MS	10000u
 
 /*
  * Whether memories keep their contents: in D3hot they do. That is all that suspend-to-idle needs,
@@ -90,8 +92,8 @@ static void nib_sleep_go_on(struct nib_device *ndev, int ret, const char *why)
 
 /*
  * Tasks are frozen: nobody calls. What had been given to the copy queue must be done, since it may
- * have left memory that others own by now; jobs that it waits for are ended by the watchdog if not
- * by themselves.
+ * have left memory that others own by now. A job that it waits for may in turn wait for its task,
+ * and is not to be blamed for that: then there is no sleep.
  */
 int nib_sleep_suspend(struct device *dev)
 {
@@ -101,7 +103,11 @@ int nib_sleep_suspend(struct device *dev)
 	if (nib_device_lost(ndev))
 		return 0;
 	nib_device_flush_cleanup(ndev);
-	ret = nib_dma_wait_moves(ndev);
+	ret = nib_dma_wait_moves(ndev, msecs_to_jiffies(NIB_SLEEP_MOVES_MS));
+	if (ret == -ETIME) {
+		dev_err(dev, "cannot sleep: memory waits for a job that waits for its task\n");
+		return -EBUSY;
+	}
 	if (ret)
 		return ret;
 	if (!nib_sleep_keeps_memories(ndev)) {
@@ -122,6 +128,18 @@ int nib_sleep_suspend(struct device *dev)
 	}
 	nib_pm_quiet(ndev);
 	return 0;
+}
+
+/* The driver unbinds while the machine sleeps: the device was taken out of it. */
+void nib_sleep_abandon(struct nib_device *ndev)
+{
+	if (!ndev->pm.sleeping)
+		return;
+	WRITE_ONCE(ndev->pm.sleeping, false);
+	nib_device_lose(ndev, -ENODEV, "it was removed while the machine slept");
+	nib_image_destroy(&ndev->pm.image);
+	nib_restart_end(ndev);
+	WRITE_ONCE(ndev->pm.task, NULL);
 }
 
 int nib_sleep_resume(struct device *dev)

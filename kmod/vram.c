@@ -129,7 +129,7 @@ int nib_hbm_range_alloc(struct nib_device *ndev, u64 size, struct nib_vram_range
 	if (ret)
 		return ret;
 	/* The caller is going to write it. */
-	ret = nib_dma_wait_moves(ndev);
+	ret = nib_dma_wait_moves(ndev, MAX_SCHEDULE_TIMEOUT);
 	if (ret) {
 		nib_hbm_free(ndev, &range->blocks);
 		return ret;

@@ -8,6 +8,8 @@
  */
 #include "life.h"
 
+#include <pthread.h>
+
 #define PLACES		3
 #define PLACE_BYTES	(1 * MIB)
 #define WORDS		(PLACE_BYTES / 4)
@@ -226,6 +228,64 @@ static void machine_sleep(const char *state)
 	chipset(false);
 }
 
+/* Nobody uses the device, which sleeps for itself when the machine does. */
+static void sleep_idle(struct data *d, const char *state, uint32_t round)
+{
+	char address[64];
+
+	guest_pci_address(d->g.fd, address, sizeof(address));
+	write_patterns(d, round);
+	write_leases(d, round);
+	OK(syncobj_wait(d->g.fd, d->done, 60000));
+	guest_wait_asleep(address);
+	machine_sleep(state);
+	check_patterns(d, round);
+	check_leases(d, round);
+}
+
+/* Leaves room for what leases keep for themselves. */
+static void *crowd(void *unused)
+{
+	int fd = guest_open();
+	uint64_t size = query_device(fd).hbm_bytes - LOAD_BYTES;
+	uint32_t bo;
+
+	OK(bo_create(fd, size, NIB_BO_HBM | NIB_BO_NO_MMAP, &bo));
+	close(fd);
+	return unused;
+}
+
+/*
+ * A buffer has to leave HBM, and its VM's job waits for its task, which the machine is about to stop:
+ * then the machine does not sleep, and nobody has lost anything.
+ */
+static void sleep_refused(struct data *d, const char *state)
+{
+	struct stream s = { 0 };
+	pthread_t thread;
+	int file;
+
+	d->back[0] = d->back[1] = 0;
+	packet_sem(&s, BACK_VA, 1, NIB_SEM_WAIT_GE);
+	packet_end(&s);
+	OK(submit(d->g.fd, d->g.queue, stream_create(d->g.fd, d->g.vm, &s), d->done));
+	CHECK(!pthread_create(&thread, NULL, crowd, NULL));
+	sleep(1);
+	/* If it does sleep. */
+	write_file("/sys/class/rtc/rtc0/wakealarm", "0");
+	OK(write_file("/sys/class/rtc/rtc0/wakealarm", "+30"));
+	file = open("/sys/power/state", O_WRONLY | O_CLOEXEC);
+	CHECK(file >= 0);
+	EXPECT(write(file, state, strlen(state)) < 0 ? -errno : 0, -EBUSY);
+	close(file);
+	d->back[0] = 1;
+	OK(syncobj_wait(d->g.fd, d->done, 60000));
+	EXPECT(fence_status(d->g.fd, d->done), 1);
+	CHECK(!pthread_join(thread, NULL));
+	start_counting(d);
+	check_count(d);
+}
+
 int main(int argc, char **argv)
 {
 	uint32_t rounds = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 0) : 2, i;
@@ -246,8 +306,11 @@ int main(int argc, char **argv)
 		check_patterns(&d, i);
 		check_leases(&d, i);
 		life_end(&w);
+		sleep_idle(&d, argv[1], rounds + i);
 		printf("round %u\n", i);
 	}
+	if (!only_tests())
+		sleep_refused(&d, argv[1]);
 	munmap((void *)d.back, PLACE_BYTES);
 	munmap((void *)d.window, PLACE_BYTES);
 	munmap((void *)d.count, 4096);

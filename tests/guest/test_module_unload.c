@@ -6,6 +6,8 @@
 #include "life.h"
 
 #include <glob.h>
+#include <linux/dma-buf.h>
+#include <pthread.h>
 #include <sys/syscall.h>
 
 #define ROUNDS	4
@@ -59,6 +61,64 @@ static void check_refusals(void)
 		close(w.file[i]);
 }
 
+static void *crowd(void *unused)
+{
+	guest_crowd_out();
+	return unused;
+}
+
+/* A sync file of what a dma-buf waits for, which is a move of the driver's own. */
+static int moving_file(int dma_buf)
+{
+	struct sync_fence_info fence = { 0 };
+	struct sync_file_info info;
+	int tries;
+
+	for (tries = 0; tries < 1000; tries++) {
+		struct dma_buf_export_sync_file export = { .flags = DMA_BUF_SYNC_RW, .fd = -1 };
+
+		CHECK(!ioctl(dma_buf, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, &export));
+		info = (struct sync_file_info){ .num_fences = 1, .sync_fence_info = (uintptr_t)&fence };
+		CHECK(!ioctl(export.fd, SYNC_IOC_FILE_INFO, &info));
+		if (!fence.status && !strcmp(fence.driver_name, "nib"))
+			return export.fd;
+		close(export.fd);
+		usleep(20000);
+	}
+	FAIL("nothing moves");
+}
+
+/* The driver moves a buffer that others share: whoever keeps that fence has the module. */
+static void check_move_refuses(void)
+{
+	struct guest g = guest_begin();
+	volatile uint64_t *word = (volatile uint64_t *)guest_buffer(&g, LIFE_VA, 4096, NIB_BO_HOST);
+	uint32_t bo, hold, done = syncobj(g.fd);
+	struct stream s = { 0 };
+	int dma_buf, file;
+	pthread_t thread;
+
+	OK(bo_create(g.fd, 8 * MIB, NIB_BO_HBM, &bo));
+	OK(vm_map(g.fd, g.vm, bo, 0, LIFE_VA + GIB, 8 * MIB, 0));
+	CHECK(!drmPrimeHandleToFD(g.fd, bo, DRM_CLOEXEC | DRM_RDWR, &dma_buf));
+	packet_sem(&s, LIFE_VA, 1, NIB_SEM_WAIT_GE);
+	packet_end(&s);
+	hold = stream_create(g.fd, g.vm, &s);
+	OK(submit(g.fd, g.queue, hold, done));
+	CHECK(!pthread_create(&thread, NULL, crowd, NULL));
+	file = moving_file(dma_buf);
+	*word = 1;
+	OK(syncobj_wait(g.fd, done, 60000));
+	CHECK(!pthread_join(thread, NULL));
+	munmap((void *)word, 4096);
+	close(dma_buf);
+	close(g.fd);
+	/* What is freed in the background has been by then. */
+	sleep(1);
+	EXPECT(unload(), -EWOULDBLOCK);
+	close(file);
+}
+
 int main(void)
 {
 	uint64_t hbm_free = life_check_fresh(0);
@@ -71,7 +131,10 @@ int main(void)
 	for (i = 0; i < ROUNDS; i++) {
 		/* A module that was just loaded has the patience it comes with. */
 		guest_patience();
-		check_refusals();
+		if (i % 2)
+			check_refusals();
+		else
+			check_move_refuses();
 		unload_at_last();
 		EXPECT(access("/sys/module/nib", F_OK), -1);
 		load();

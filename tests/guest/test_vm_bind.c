@@ -283,6 +283,21 @@ static void check_batch(void)
 	ops[2].size = 1;
 	EXPECT(nib_ioctl(g.fd, DRM_IOCTL_NIB_VM_BIND, &args), -EINVAL);
 	EQUAL(args.ops.count, 0);
+	/* How many were done is said whatever is wrong. */
+	args.ops.count = 3;
+	args.vm_id += 100;
+	EXPECT(nib_ioctl(g.fd, DRM_IOCTL_NIB_VM_BIND, &args), -ENOENT);
+	EQUAL(args.ops.count, 0);
+	args.ops.count = 3;
+	args.vm_id -= 100;
+	args.flags = ~0u;
+	EXPECT(nib_ioctl(g.fd, DRM_IOCTL_NIB_VM_BIND, &args), -EINVAL);
+	EQUAL(args.ops.count, 0);
+	args.ops.count = 3;
+	args.ops.array = 8;
+	args.flags = 0;
+	EXPECT(nib_ioctl(g.fd, DRM_IOCTL_NIB_VM_BIND, &args), -EFAULT);
+	EQUAL(args.ops.count, 0);
 	PAGE_IS(BASE, 0);
 	clear();
 }
