@@ -302,7 +302,7 @@ static void nib_device_detach_queues(struct nib_device *ndev)
 	wait_var_event(&ndev->attached, !atomic_read(&ndev->attached));
 }
 
-/* Stops a device that is unplugged or lost: nobody starts anything on it. Then it writes nowhere. */
+/* Stops a device that is unplugged or lost: nobody starts anything on it, and it writes nothing. */
 static void nib_device_halt(struct nib_device *ndev)
 {
 	nib_sensors_stop(ndev);

@@ -17,8 +17,8 @@
  * @context: fence context.
  * @seqno: of the last fence emitted. Whoever emits serialises.
  * @name: what sync_file and debugfs print.
- * @internal: its fences never leave the driver, see struct nib_follower, so that they need not hold the module. Set
- *	before the first one is allocated.
+ * @internal: its fences never leave the driver, so that they need not hold the module; see
+ *	struct nib_follower. Set before the first one is allocated.
  * @rcu: readers of @name may be around until a grace period after the last fence signalled.
  */
 struct nib_timeline {

@@ -174,8 +174,8 @@ void nib_image_destroy(struct nib_image **image)
 }
 
 /**
- * struct nib_image_batch - copies of one buffer. A copy that was given up may still be made, or begin
- * only then: what it touches outlives the image.
+ * struct nib_image_batch - copies of one buffer. One that was given up may still be made, or
+ * begin only then: what it touches outlives the image.
  * @base: batch.
  * @shadow: of the buffer. Holds a reference.
  * @place: of the shadow. Holds a reference.

@@ -474,8 +474,8 @@ static void nib_lease_publish(struct nib_lease *lease, struct nib_device *ndev,
 
 /*
  * Puts a lease where there is room, and begins to zero it. Whoever is to have SRAM may take the
- * burst part back at once: what it has comes after that in the copy queue. Returns the fence to wait
- * for, as nib_dma_clear() does.
+ * burst part back at once: what it has comes after that in the copy queue. Returns the fence to
+ * wait for, as nib_dma_clear() does.
  */
 static struct dma_fence *nib_lease_begin(struct nib_lease *lease, struct nib_device *ndev,
 					 struct nib_file *file)
