@@ -31,7 +31,7 @@ ACCEL_HEADERS := $(filter-out %/accel_telemetry.h,$(ACCEL_ALL_HEADERS))
 
 $(BUILD)/libaccel/%.o: CFLAGS_EXTRA += -Ifirmware-sim -fvisibility=hidden $(ACCEL_DEFINES)
 # Small rather than fast: nothing in the core computes, and a submit is 0.1 us of it.
-$(ACCEL_OBJS): CFLAGS_EXTRA += -Os
+$(ACCEL_OBJS): CFLAGS_EXTRA += -Os -fno-jump-tables
 $(BUILD)/libaccel/transport_drm.o: CFLAGS_EXTRA += $(shell $(PKG_CONFIG) --cflags libdrm)
 
 $(BUILD)/libaccel.a: $(ACCEL_OBJS) $(LLM_OBJS)

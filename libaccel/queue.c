@@ -162,34 +162,13 @@ void accel_queue_retire(struct accel_queue *queue, int status, const struct nib_
 	release(job);
 }
 
-/* True if the job may go to the transport. */
-static bool ready(const struct accel_queue *queue, uint64_t number)
+/*
+ * What keeps a job from going to the transport: the queue with a job that must go first, or @queue
+ * itself where only the CPU can help. NULL if nothing does.
+ */
+static struct accel_queue *obstacle(struct accel_queue *queue, uint64_t number)
 {
-	const struct accel_device *device = queue->device;
 	const struct accel_record *job = accel_queue_job(queue, number);
-	const struct accel_queue *q;
-	uint64_t owes;
-	uint32_t i;
-
-	for (i = 0; i < job->n_waits; i++) {
-		const struct accel_job_point *wait = &job->points[i];
-
-		if (wait->value <= wait->timeline->reached)
-			continue;
-		if (!device->ops->orders || wait->value > wait->timeline->promised)
-			return false;
-		for (q = device->queues; q; q = q->next) {
-			owes = accel_queue_owes(q, wait->timeline, wait->value);
-			if (owes >= (q == queue ? number : q->handed))
-				return false;
-		}
-	}
-	return true;
-}
-
-static struct accel_queue *in_the_way(struct accel_queue *queue, uint32_t hops)
-{
-	const struct accel_record *job = accel_queue_job(queue, queue->handed);
 	struct accel_queue *q;
 	uint32_t i;
 
@@ -198,41 +177,48 @@ static struct accel_queue *in_the_way(struct accel_queue *queue, uint32_t hops)
 
 		if (wait->value <= wait->timeline->reached)
 			continue;
-		if (wait->value > wait->timeline->promised)
-			return NULL;
+		if (!queue->device->ops->orders || wait->value > wait->timeline->promised)
+			return queue;
 		for (q = queue->device->queues; q; q = q->next)
-			if (accel_queue_owes(q, wait->timeline, wait->value) >= q->handed)
-				return q == queue || !hops ? NULL : in_the_way(q, hops - 1);
+			if (accel_queue_owes(q, wait->timeline, wait->value) >=
+			    (q == queue ? number : q->handed))
+				return q;
 	}
-	/* Only its place in the queue is. */
-	return queue->head < queue->handed ? queue : NULL;
+	return NULL;
 }
 
 struct accel_queue *accel_queue_in_the_way(struct accel_queue *queue)
 {
-	/* Who waits for whom cannot be longer, unless it is a circle. */
-	return in_the_way(queue, queue->device->n_queues);
-}
+	uint32_t hops = queue->device->n_queues;
+	struct accel_queue *q;
 
-/* Waits for queues, signals and leases of a job, as the transport sees them; or more. */
-static uint32_t references(const struct accel_queue *queue, const struct accel_record *job)
-{
-	return 1 + job->n_leases + (job->n_waits ? queue->device->n_queues : 0);
+	/* Who waits for whom is no longer than that, unless it is a circle. */
+	for (; hops--; queue = q) {
+		q = obstacle(queue, queue->handed);
+		if (q == queue)
+			break;
+		/* Only its place in the queue is. */
+		if (!q)
+			return queue->head < queue->handed ? queue : NULL;
+	}
+	return NULL;
 }
 
 /* Hand over what is ready. Returns 0, or why the transport refused; then nothing was handed. */
 static int hand_over(struct accel_queue *queue)
 {
 	uint64_t end = queue->handed;
+	const struct accel_record *job;
 	uint32_t batch = 0;
 	int err;
 
-	while (end < queue->tail && end < queue->head + queue->depth && ready(queue, end) &&
-	       !failed_wait(accel_queue_job(queue, end))) {
-		batch += references(queue, accel_queue_job(queue, end));
-		if (batch > ACCEL_BATCH && end > queue->handed)
+	for (; end < queue->tail && end < queue->head + queue->depth; end++) {
+		job = accel_queue_job(queue, end);
+		/* As many waits as there are queues, and one signal. */
+		batch += job->n_leases + queue->device->n_queues + 1;
+		if (obstacle(queue, end) || failed_wait(job) ||
+		    (batch > ACCEL_BATCH && end > queue->handed))
 			break;
-		end++;
 	}
 	if (end == queue->handed || queue->dead)
 		return 0;
@@ -246,8 +232,8 @@ static int hand_over(struct accel_queue *queue)
 static void drop_unable(struct accel_queue *queue)
 {
 	while (queue->head == queue->handed && queue->head < queue->tail) {
-		if (!queue->dead && !(ready(queue, queue->head) &&
-				      failed_wait(accel_queue_job(queue, queue->head))))
+		if (!queue->dead && (obstacle(queue, queue->head) ||
+				     !failed_wait(accel_queue_job(queue, queue->head))))
 			break;
 		accel_queue_retire(queue, queue->refusal ? queue->refusal : -ECANCELED, NULL);
 	}
