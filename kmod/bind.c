@@ -554,20 +554,16 @@ int nib_ioctl_vm_bind(struct drm_device *drm, void *data, struct drm_file *drm_f
 {
 	struct nib_vm_bind *args = data;
 	struct nib_vm_bind_op *ops = NULL;
-	struct nib_vm *vm;
+	struct nib_vm *vm = NULL;
 	int ret;
 
 	if (args->flags & ~NIB_VM_BIND_ASYNC) {
 		drm_dbg(drm, "flags %#x\n", args->flags);
-		args->ops.count = 0;
-		return -EINVAL;
+		ret = -EINVAL;
+	} else {
+		vm = nib_file_find_vm(drm_file->driver_priv, args->vm_id);
+		ret = vm ? NIB_UOBJ_GET_ARRAY(drm, ops, &args->ops, syncs) : -ENOENT;
 	}
-	vm = nib_file_find_vm(drm_file->driver_priv, args->vm_id);
-	if (!vm) {
-		args->ops.count = 0;
-		return -ENOENT;
-	}
-	ret = NIB_UOBJ_GET_ARRAY(drm, ops, &args->ops, syncs);
 	if (ret)
 		args->ops.count = 0;
 	else if (args->ops.count)

@@ -21,7 +21,8 @@
 
 static unsigned int nib_ping_count = 1000;
 
-static int nib_ping_compare(const void *a, const void *b)
+/* For sort(), of u64. */
+int nib_debugfs_compare(const void *a, const void *b)
 {
 	const u64 x = *(const u64 *)a, y = *(const u64 *)b;
 
@@ -46,18 +47,13 @@ static int nib_debugfs_ping_show(struct seq_file *m, void *unused)
 	mutex_unlock(&ndev->ipc.ping_lock);
 	nib_pm_put(ndev);
 	if (!ret) {
-		sort(ns, n, sizeof(*ns), nib_ping_compare, NULL);
+		sort(ns, n, sizeof(*ns), nib_debugfs_compare, NULL);
 		seq_printf(m, "count %u\nmin_ns %llu\nmedian_ns %llu\np99_ns %llu\n", n, ns[0],
 			   ns[n / 2], ns[n - 1 - n / 100]);
 	}
 out:
 	kvfree(ns);
 	return ret;
-}
-
-static int nib_debugfs_ping_open(struct inode *inode, struct file *file)
-{
-	return single_open(file, nib_debugfs_ping_show, inode->i_private);
 }
 
 static ssize_t nib_debugfs_ping_write(struct file *file, const char __user *text, size_t size,
@@ -74,14 +70,7 @@ static ssize_t nib_debugfs_ping_write(struct file *file, const char __user *text
 	return size;
 }
 
-static const struct file_operations nib_debugfs_ping_fops = {
-	.owner = THIS_MODULE,
-	.open = nib_debugfs_ping_open,
-	.read = seq_read,
-	.write = nib_debugfs_ping_write,
-	.llseek = seq_lseek,
-	.release = single_release,
-};
+DEFINE_SHOW_STORE_ATTRIBUTE(nib_debugfs_ping);
 
 struct nib_debugfs_reg {
 	const char *name;

@@ -8,6 +8,7 @@
 struct nib_device;
 
 void nib_debugfs_init(struct nib_device *ndev);
+int nib_debugfs_compare(const void *a, const void *b);
 void nib_recovery_debugfs_init(struct nib_device *ndev);
 
 #endif

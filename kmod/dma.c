@@ -222,9 +222,12 @@ static void nib_dma_free_work(struct work_struct *work)
 	struct nib_dma_batch *batch = container_of(work, struct nib_dma_batch, free_work);
 
 	dma_fence_put(batch->fence);
-	if (batch->shared)
-		nib_fence_put(&batch->shared->base);
-	batch->free(batch);
+	nib_fence_put(batch->shared);
+	nib_place_put(&batch->host);
+	if (batch->free)
+		batch->free(batch);
+	else
+		kfree(batch);
 }
 
 /**
@@ -473,12 +476,6 @@ static int nib_dma_take_slot_locked(struct nib_dma *dma, struct nib_dma_run *dr)
 	return 0;
 }
 
-/* For nib_dma_batch.shared. Returns NULL without memory. */
-struct nib_follower *nib_dma_share_fence(struct nib_device *ndev)
-{
-	return nib_follower_alloc(ndev->dma->shared);
-}
-
 /**
  * nib_dma_commit - hand a batch to the device.
  * @batch: batch that has a run.
@@ -493,6 +490,11 @@ int nib_dma_commit(struct nib_dma_batch *batch)
 	unsigned int i;
 	int ret = 0;
 
+	if (batch->start) {
+		batch->shared = nib_fence_alloc(dma->shared);
+		if (!batch->shared)
+			return -ENOMEM;
+	}
 	mutex_lock(&dma->lock);
 	for (i = 0; i < NIB_DMA_SLOTS; i++)
 		users[i] = dma_fence_get(dma->slots[i]);
@@ -517,9 +519,8 @@ int nib_dma_commit(struct nib_dma_batch *batch)
 			batch->fence = dma_fence_get(&dr->run->fence->base);
 		nib_run_push(dr->run);
 	}
-	if (batch->shared)
-		nib_follower_emit(batch->shared, batch->fence);
 	if (batch->start) {
+		nib_fence_follow(batch->shared, batch->fence);
 		dma_fence_put(dma->last_move);
 		dma->last_move = dma_fence_get(batch->fence);
 	}
@@ -568,11 +569,6 @@ bool nib_dma_failed(struct nib_device *ndev)
 
 /* --- Zeroing --- */
 
-static void nib_dma_free_batch(struct nib_dma_batch *batch)
-{
-	kfree(batch);
-}
-
 static struct dma_fence *nib_dma_clear_by_device(struct nib_device *ndev, const struct nib_bo *bo)
 {
 	const struct nib_place *place = bo->place;
@@ -583,7 +579,7 @@ static struct dma_fence *nib_dma_clear_by_device(struct nib_device *ndev, const 
 
 	if (!batch)
 		return ERR_PTR(-ENOMEM);
-	nib_dma_batch_init(batch, ndev, nib_dma_free_batch);
+	nib_dma_batch_init(batch, ndev, NULL);
 	for (seg = 0; seg < place->nsegs && !ret; seg++)
 		ret = nib_dma_add_fill(batch, place->segs[seg].mem, place->segs[seg].addr,
 				       nib_place_seg_end(place, seg, bo->base.size) -

@@ -21,7 +21,7 @@
 struct dma_fence;
 struct nib_bo;
 struct nib_device;
-struct nib_follower;
+struct nib_fence;
 struct nib_place;
 
 /**
@@ -30,13 +30,13 @@ struct nib_place;
  * @ndev: device.
  * @runs: runs that are not committed yet, struct nib_dma_run.
  * @fence: signalled when the last of them is done, once committed. Holds a reference.
- * @shared: for reservations: signalled as @fence is, and holds the module, which @fence does not.
- *	The owner may set it before it commits, and gives it away with that.
- * @host: place in host memory that nib_dma_add_host() is about, or NULL. The owner keeps it.
+ * @shared: for reservations, if there is a @start: signalled as @fence is, and holds the module,
+ *	which @fence does not.
+ * @host: place in host memory that nib_dma_add_host() is about, or NULL. Holds a reference.
  * @start: called once, when all that the batch waits for is done and before the device gets the
  *	first run: where fences are signalled, between drm_dev_enter() and drm_dev_exit(). Not
  *	called if the driver is unbound by then. NULL for none.
- * @free: frees the batch, in a work item of nib_cleanup_wq.
+ * @free: frees the batch, in a work item of nib_cleanup_wq. NULL for kfree().
  * @free_work: calls @free.
  */
 struct nib_dma_batch {
@@ -44,8 +44,8 @@ struct nib_dma_batch {
 	struct nib_device *ndev;
 	struct list_head runs;
 	struct dma_fence *fence;
-	struct nib_follower *shared;
-	const struct nib_place *host;
+	struct nib_fence *shared;
+	struct nib_place *host;
 	void (*start)(struct nib_dma_batch *batch);
 	void (*free)(struct nib_dma_batch *batch);
 	struct work_struct free_work;
@@ -63,7 +63,6 @@ int nib_dma_add_copy(struct nib_dma_batch *batch, enum nib_mem dst_mem, u64 dst,
 int nib_dma_add_host(struct nib_dma_batch *batch, bool to_host, u64 offset, enum nib_mem mem,
 		     u64 addr, u64 size);
 int nib_dma_add_dependency(struct nib_dma_batch *batch, struct dma_fence *fence);
-struct nib_follower *nib_dma_share_fence(struct nib_device *ndev);
 int nib_dma_commit(struct nib_dma_batch *batch);
 
 struct dma_fence *nib_dma_clear(struct nib_device *ndev, const struct nib_bo *bo);

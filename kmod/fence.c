@@ -73,31 +73,18 @@ static const struct dma_fence_ops nib_fence_ops = {
 	.release = nib_fence_release,
 };
 
-static void nib_fence_init(struct nib_fence *fence, struct nib_timeline *timeline)
+struct nib_fence *nib_fence_alloc(struct nib_timeline *timeline)
 {
+	struct nib_fence *fence = kzalloc_obj(*fence);
+
+	if (!fence)
+		return NULL;
 	fence->timeline = timeline;
 	kref_get(&timeline->ref);
 	/* Called by somebody who uses the driver, so that there is a reference already. */
 	if (!timeline->internal)
 		__module_get(THIS_MODULE);
-}
-
-struct nib_fence *nib_fence_alloc(struct nib_timeline *timeline)
-{
-	struct nib_fence *fence = kzalloc_obj(*fence);
-
-	if (fence)
-		nib_fence_init(fence, timeline);
 	return fence;
-}
-
-struct nib_follower *nib_follower_alloc(struct nib_timeline *timeline)
-{
-	struct nib_follower *follower = kzalloc_obj(*follower);
-
-	if (follower)
-		nib_fence_init(&follower->base, timeline);
-	return follower;
 }
 
 /* Gives the fence its place in the timeline. From here on it must be signalled if anyone saw it. */
@@ -139,10 +126,9 @@ void nib_fence_signal(struct nib_fence *fence, int error)
 }
 
 /* Under the leader's lock, which is of the same kind, and never inside of ours. */
-static void nib_follower_signal(struct dma_fence *leader, struct dma_fence_cb *cb)
+static void nib_fence_signal_follower(struct dma_fence *leader, struct dma_fence_cb *cb)
 {
-	struct nib_follower *follower = container_of(cb, struct nib_follower, cb);
-	struct nib_fence *fence = &follower->base;
+	struct nib_fence *fence = container_of(cb, struct nib_fence, cb);
 	unsigned long flags;
 
 	spin_lock_irqsave_nested(&fence->timeline->lock, flags, SINGLE_DEPTH_NESTING);
@@ -152,14 +138,15 @@ static void nib_follower_signal(struct dma_fence *leader, struct dma_fence_cb *c
 }
 
 /**
- * nib_follower_emit - give a follower its place in the timeline, behind somebody.
- * @follower: follower.
- * @leader: fence that it is signalled with. Leaders come in the order in which they are signalled.
+ * nib_fence_follow - as nib_fence_emit(), for a fence that is signalled when another one is, with
+ * its error. What is internal is shown outside by one that follows it.
+ * @fence: fence.
+ * @leader: the other one. Leaders come in the order in which they are signalled.
  */
-void nib_follower_emit(struct nib_follower *follower, struct dma_fence *leader)
+void nib_fence_follow(struct nib_fence *fence, struct dma_fence *leader)
 {
-	nib_fence_emit(&follower->base);
-	dma_fence_get(&follower->base.base);
-	if (dma_fence_add_callback(leader, &follower->cb, nib_follower_signal))
-		nib_follower_signal(leader, &follower->cb);
+	nib_fence_emit(fence);
+	dma_fence_get(&fence->base);
+	if (dma_fence_add_callback(leader, &fence->cb, nib_fence_signal_follower))
+		nib_fence_signal_follower(leader, &fence->cb);
 }

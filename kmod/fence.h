@@ -18,7 +18,7 @@
  * @seqno: of the last fence emitted. Whoever emits serialises.
  * @name: what sync_file and debugfs print.
  * @internal: its fences never leave the driver, so that they need not hold the module; see
- *	struct nib_follower. Set before the first one is allocated.
+ *	nib_fence_follow(). Set before the first one is allocated.
  * @rcu: readers of @name may be around until a grace period after the last fence signalled.
  */
 struct nib_timeline {
@@ -35,32 +35,22 @@ struct nib_timeline {
  * struct nib_fence - a fence.
  * @base: valid once emitted.
  * @timeline: what it is a point of.
+ * @cb: in the one that it follows, if it does.
  * @emitted: false while @base is not initialised.
  */
 struct nib_fence {
 	struct dma_fence base;	/* first: dma_fence_free() frees it */
 	struct nib_timeline *timeline;
+	struct dma_fence_cb cb;
 	bool emitted;
 };
 
 struct nib_timeline *nib_timeline_create(const char *kind, u32 id);
 void nib_timeline_put(struct nib_timeline **timeline);
 
-/**
- * struct nib_follower - a fence that is signalled when another one is, with its error. What stays
- * inside is shown outside by one of a timeline that is not internal.
- * @base: the fence.
- * @cb: in the one that it follows.
- */
-struct nib_follower {
-	struct nib_fence base;	/* first: see struct nib_fence */
-	struct dma_fence_cb cb;
-};
-
 struct nib_fence *nib_fence_alloc(struct nib_timeline *timeline);
-struct nib_follower *nib_follower_alloc(struct nib_timeline *timeline);
-void nib_follower_emit(struct nib_follower *follower, struct dma_fence *leader);
 void nib_fence_emit(struct nib_fence *fence);
+void nib_fence_follow(struct nib_fence *fence, struct dma_fence *leader);
 void nib_fence_put(struct nib_fence *fence);
 void nib_fence_signal_locked(struct nib_fence *fence, int error);
 void nib_fence_signal(struct nib_fence *fence, int error);

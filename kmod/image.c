@@ -178,19 +178,16 @@ void nib_image_destroy(struct nib_image **image)
  * begin only then: what it touches outlives the image.
  * @base: batch.
  * @shadow: of the buffer. Holds a reference.
- * @place: of the shadow. Holds a reference.
  */
 struct nib_image_batch {
 	struct nib_dma_batch base;
 	struct nib_bo *shadow;
-	struct nib_place *place;
 };
 
 static void nib_image_free_batch(struct nib_dma_batch *base)
 {
 	struct nib_image_batch *batch = container_of(base, struct nib_image_batch, base);
 
-	nib_place_put(&batch->place);
 	drm_gem_object_put(&batch->shadow->base);
 	kfree(batch);
 }
@@ -225,8 +222,7 @@ static int nib_image_copy(struct nib_image *image, struct nib_image_part *part, 
 	nib_dma_batch_init(batch, image->ndev, nib_image_free_batch);
 	drm_gem_object_get(&part->shadow->base);
 	copies->shadow = part->shadow;
-	copies->place = nib_place_get(part->place);
-	batch->host = copies->place;
+	batch->host = nib_place_get(part->place);
 	ret = nib_image_add_copies(batch, part, save);
 	if (!ret)
 		ret = nib_dma_commit(batch);

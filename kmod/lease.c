@@ -223,13 +223,6 @@ static int nib_lease_spill(struct nib_lease *lease, struct nib_leases *leases)
 	return ret;
 }
 
-static void nib_lease_keep(struct nib_lease *lease, struct nib_leases *leases)
-{
-	mutex_lock(&leases->lock);
-	nib_burst_stay(&leases->sram, &lease->part);
-	mutex_unlock(&leases->lock);
-}
-
 /*
  * Takes SRAM, and room that burst parts have if need be. Those that are about to be freed have no
  * use for theirs. Returns 0, -ENOSPC, or why one could not be moved.
@@ -263,10 +256,13 @@ static int nib_leases_take(struct nib_device *ndev, struct drm_mm_node *node, u6
 	while ((burst = list_first_entry_or_null(&leave, struct nib_burst, link))) {
 		struct nib_lease *lease = container_of(burst, struct nib_lease, part);
 
-		if (!ret)
+		if (!ret) {
 			ret = nib_lease_spill(lease, leases);
-		else
-			nib_lease_keep(lease, leases);
+		} else {
+			mutex_lock(&leases->lock);
+			nib_burst_stay(&leases->sram, burst);
+			mutex_unlock(&leases->lock);
+		}
 		drm_gem_object_put(&lease->bo->base);
 	}
 	if (ret)
@@ -445,18 +441,6 @@ static int nib_lease_settle(struct nib_lease *lease, struct nib_device *ndev)
 	return lease->away ? 0 : -ENOMEM;
 }
 
-/* The burst part takes what is free, from nobody. */
-static void nib_lease_take_burst(struct nib_lease *lease, struct nib_leases *leases)
-{
-	lockdep_assert_held(&leases->decide);
-
-	mutex_lock(&leases->lock);
-	lease->resident = !lease->burst ||
-			  !nib_sram_take(&leases->sram, &lease->part.node, lease->burst,
-					 NIB_PAGE_64K, DRM_MM_INSERT_LOW);
-	mutex_unlock(&leases->lock);
-}
-
 /* From here on it takes part. */
 static void nib_lease_publish(struct nib_lease *lease, struct nib_device *ndev,
 			      struct nib_file *file)
@@ -485,7 +469,12 @@ static struct dma_fence *nib_lease_begin(struct nib_lease *lease, struct nib_dev
 	struct dma_fence *fence;
 
 	mutex_lock(&leases->decide);
-	nib_lease_take_burst(lease, leases);
+	mutex_lock(&leases->lock);
+	/* The burst part takes what is free, from nobody. */
+	lease->resident = !lease->burst ||
+			  !nib_sram_take(&leases->sram, &lease->part.node, lease->burst,
+					 NIB_PAGE_64K, DRM_MM_INSERT_LOW);
+	mutex_unlock(&leases->lock);
 	place = nib_lease_describe(lease, lease->resident);
 	if (place) {
 		nib_bo_set_place(lease->bo, place);

@@ -46,7 +46,6 @@
  * @bo: buffer. Holds a reference.
  * @place: where it goes; once page tables show that, what they showed before.
  * @old: where it was. Holds a reference.
- * @host: that of the two which is in host memory, or NULL. Holds a reference.
  * @vms: VMs that map it. Holds references, until the move is committed.
  * @nvms: how many.
  * @pool: page tables that the new place needs and the old one did not; those that are left.
@@ -56,7 +55,6 @@ struct nib_move {
 	struct nib_bo *bo;
 	struct nib_place *place;
 	struct nib_place *old;
-	struct nib_place *host;
 	struct nib_vm **vms;
 	u32 nvms;
 	struct nib_pt_pool pool;
@@ -86,7 +84,6 @@ static void nib_move_free(struct nib_dma_batch *batch)
 	nib_pt_pool_fini(&move->pool, batch->ndev);
 	nib_place_put(&move->place);
 	nib_place_put(&move->old);
-	nib_place_put(&move->host);
 	kfree(move);
 	nib_bo_trim(bo);
 	drm_gem_object_put(&bo->base);
@@ -163,9 +160,8 @@ static int nib_move_add_copy(struct nib_move *move, u64 offset, const struct nib
 		return 0;
 	if (!to_host && from->mem != NIB_MEM_HOST)
 		return nib_dma_add_copy(batch, to->mem, dst, from->mem, src, size);
-	if (!move->host)
-		move->host = nib_place_get(to_host ? move->place : move->old);
-	batch->host = move->host;
+	if (!batch->host)
+		batch->host = nib_place_get(to_host ? move->place : move->old);
 	return nib_dma_add_host(batch, to_host, offset, to_host ? from->mem : to->mem,
 				to_host ? src : dst, size);
 }
@@ -252,7 +248,7 @@ static int nib_move_commit(struct nib_move *move)
 	ret = nib_dma_commit(&move->batch);
 	if (ret)
 		return ret;
-	fence = &move->batch.shared->base.base;
+	fence = &move->batch.shared->base;
 	dma_resv_add_fence(bo->base.resv, fence, DMA_RESV_USAGE_KERNEL);
 	for (i = 0; i < move->nvms; i++)
 		dma_resv_add_fence(nib_vm_resv_obj(move->vms[i])->resv, fence,
@@ -277,10 +273,7 @@ static int nib_bo_do_move(struct nib_bo *bo, struct drm_exec *exec, struct nib_p
 		drm_dev_exit(cookie);
 		return -ENOMEM;
 	}
-	move->batch.shared = nib_dma_share_fence(ndev);
-	ret = move->batch.shared ? 0 : -ENOMEM;
-	if (!ret && copy)
-		ret = nib_move_add_copies(move);
+	ret = copy ? nib_move_add_copies(move) : 0;
 	/* What waits and what changes page tables is a run, even if there is nothing to copy. */
 	if (!ret && list_empty(&move->batch.runs))
 		ret = nib_dma_add_fill(&move->batch, NIB_MEM_HBM, 0, 0);

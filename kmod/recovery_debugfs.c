@@ -12,13 +12,6 @@
 #include "device.h"
 #include "recovery.h"
 
-static int nib_rung_compare(const void *a, const void *b)
-{
-	const u64 x = *(const u64 *)a, y = *(const u64 *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static int nib_recovery_show(struct seq_file *m, void *unused)
 {
 	struct nib_device *ndev = m->private;
@@ -33,7 +26,7 @@ static int nib_recovery_show(struct seq_file *m, void *unused)
 		*stats = ndev->recovery.stats[rung];
 		spin_unlock_irq(&ndev->recovery.lock);
 		n = min(stats->samples, NIB_RUNG_SAMPLES);
-		sort(stats->ns, n, sizeof(stats->ns[0]), nib_rung_compare, NULL);
+		sort(stats->ns, n, sizeof(stats->ns[0]), nib_debugfs_compare, NULL);
 		seq_printf(m, "%-8s %7u  %7u %12llu %12llu %12llu\n", nib_rung_name(rung),
 			   stats->tried, stats->helped, n ? stats->ns[0] : 0,
 			   n ? stats->ns[n / 2] : 0, n ? stats->ns[n - 1] : 0);

@@ -113,11 +113,6 @@ static pci_ers_result_t nib_reset_error_detected(struct pci_dev *pdev, pci_chann
 	}
 }
 
-static pci_ers_result_t nib_reset_mmio_enabled(struct pci_dev *pdev)
-{
-	return PCI_ERS_RESULT_RECOVERED;
-}
-
 static pci_ers_result_t nib_reset_slot_reset(struct pci_dev *pdev)
 {
 	struct nib_device *ndev = pci_get_drvdata(pdev);
@@ -137,7 +132,6 @@ static pci_ers_result_t nib_reset_slot_reset(struct pci_dev *pdev)
 
 const struct pci_error_handlers nib_reset_handlers = {
 	.error_detected = nib_reset_error_detected,
-	.mmio_enabled = nib_reset_mmio_enabled,
 	.slot_reset = nib_reset_slot_reset,
 	.reset_prepare = nib_reset_prepare,
 	.reset_done = nib_reset_done,

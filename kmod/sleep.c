@@ -37,19 +37,11 @@ static bool nib_sleep_keeps_memories(struct nib_device *ndev)
 static int nib_sleep_notify(struct notifier_block *notifier, unsigned long event, void *unused)
 {
 	struct nib_device *ndev = container_of(notifier, struct nib_device, pm.notifier);
+	/* Each of the others says that it is over. */
+	bool begins = event == PM_SUSPEND_PREPARE || event == PM_RESTORE_PREPARE ||
+		      event == PM_HIBERNATION_PREPARE;
 
-	switch (event) {
-	case PM_SUSPEND_PREPARE:
-	case PM_HIBERNATION_PREPARE:
-	case PM_RESTORE_PREPARE:
-		WRITE_ONCE(ndev->pm.frozen, true);
-		break;
-	case PM_POST_SUSPEND:
-	case PM_POST_HIBERNATION:
-	case PM_POST_RESTORE:
-		WRITE_ONCE(ndev->pm.frozen, false);
-		break;
-	}
+	WRITE_ONCE(ndev->pm.frozen, begins);
 	return NOTIFY_DONE;
 }
 
@@ -135,11 +127,8 @@ void nib_sleep_abandon(struct nib_device *ndev)
 {
 	if (!ndev->pm.sleeping)
 		return;
-	WRITE_ONCE(ndev->pm.sleeping, false);
 	nib_device_lose(ndev, -ENODEV, "it was removed while the machine slept");
-	nib_image_destroy(&ndev->pm.image);
-	nib_restart_end(ndev);
-	WRITE_ONCE(ndev->pm.task, NULL);
+	nib_sleep_go_on(ndev, 0, NULL);
 }
 
 int nib_sleep_resume(struct device *dev)
