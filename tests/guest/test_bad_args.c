@@ -100,6 +100,9 @@ static void check_bind(void)
 	a.vm_id = 77;
 	EXPECT(nib_ioctl(g.fd, DRM_IOCTL_NIB_VM_BIND, &a), -ENOENT);
 	a.vm_id = g.vm;
+	/* The error has set it to 0, as none were done. */
+	EQUAL(a.ops.count, 0);
+	a.ops.count = 1;
 	a.ops.array = 8;
 	EXPECT(nib_ioctl(g.fd, DRM_IOCTL_NIB_VM_BIND, &a), -EFAULT);
 	a.ops = (struct nib_obj_array){ 0 };
