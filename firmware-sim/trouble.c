@@ -37,7 +37,7 @@ static const struct nib_fault_info faults[NIB_FAULTS] = {
 	[NIB_FAULT_STUCK_PACKET] = {
 		.name = "stuck-packet",
 		.what = "a packet does not end before the rung that is named",
-		.driver = "climbs to that rung; guilty job EIO, innocents go on or are told",
+		.driver = "climbs to that rung; guilty job ETIMEDOUT, innocents go on or are told",
 		.chance = NIB_CHANCE_PACKET,
 	},
 	[NIB_FAULT_SLOW_DMA] = {
@@ -61,7 +61,7 @@ static const struct nib_fault_info faults[NIB_FAULTS] = {
 	[NIB_FAULT_ECC_FATAL] = {
 		.name = "ecc-fatal",
 		.what = "a read of HBM meets an error that is not corrected",
-		.driver = "job EIO, its queue dies, others go on",
+		.driver = "job EIO, its queue dies and is innocent, others go on",
 		.chance = NIB_CHANCE_PACKET,
 	},
 	[NIB_FAULT_LATE_COMPLETION] = {

@@ -210,25 +210,13 @@ static int nib_device_init_software(struct nib_device *ndev)
 	nib_recovery_init(ndev);
 	ida_init(&ndev->context_ids);
 	ida_init(&ndev->queue_ids);
-	ret = nib_users_init(ndev);
-	if (ret)
-		return ret;
-	ret = nib_dump_init(ndev);
-	if (ret)
-		return ret;
-	ret = drmm_mutex_init(drm, &ndev->queues_lock);
-	if (ret)
-		return ret;
-	ret = nib_residency_init(ndev);
-	if (ret)
-		return ret;
-	ret = drmm_mutex_init(drm, &ndev->pt_lock);
-	if (ret)
-		return ret;
-	ret = drmm_mutex_init(drm, &ndev->host_bos_lock);
-	if (ret)
-		return ret;
-	ret = drmm_mutex_init(drm, &ndev->imports_lock);
+	ret = nib_users_init(ndev) ?:
+	      nib_dump_init(ndev) ?:
+	      drmm_mutex_init(drm, &ndev->queues_lock) ?:
+	      nib_residency_init(ndev) ?:
+	      drmm_mutex_init(drm, &ndev->pt_lock) ?:
+	      drmm_mutex_init(drm, &ndev->host_bos_lock) ?:
+	      drmm_mutex_init(drm, &ndev->imports_lock);
 	if (ret)
 		return ret;
 	ndev->sched_wq = alloc_workqueue(NIB_DRM_NAME "-sched",
@@ -344,6 +332,23 @@ static void nib_device_free(struct nib_device *ndev)
 	nib_device_flush_cleanup(ndev);
 }
 
+static atomic_t nib_devices = ATOMIC_INIT(0);
+
+static void nib_device_is_no_more(struct drm_device *drm, void *unused)
+{
+	if (atomic_dec_and_test(&nib_devices))
+		wake_up_var(&nib_devices);
+}
+
+/*
+ * Waits until nothing is left of any device, for who unloads the module: what our own queues had is
+ * ended step by step, by work that may begin after all else of a device is gone.
+ */
+void nib_device_wait_for_all(void)
+{
+	wait_var_event(&nib_devices, !atomic_read(&nib_devices));
+}
+
 /*
  * The probe fails with the firmware running; there may have been clients for a moment. What is
  * released in the background must neither talk to the device nor outlive what the probe allocated.
@@ -372,36 +377,22 @@ int nib_device_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	ndev->pdev = pdev;
 	pci_set_drvdata(pdev, ndev);
 
-	ret = nib_device_init_hardware(ndev);
+	atomic_inc(&nib_devices);
+	ret = drmm_add_action_or_reset(&ndev->drm, nib_device_is_no_more, NULL) ?:
+	      nib_device_init_hardware(ndev);
 	if (ret)
 		return ret;
 	nib_gate_init(&ndev->gate);
 	init_completion(&ndev->stopped);
-	ret = nib_notify_init(ndev);
-	if (ret)
-		return ret;
-	ret = nib_sensors_init(ndev);
-	if (ret)
-		return ret;
-	ret = nib_ipc_init(ndev);
-	if (ret)
-		return ret;
-	ret = nib_device_init_software(ndev);
-	if (ret)
-		return ret;
-	ret = nib_vram_init(ndev);
-	if (ret)
-		return ret;
-	ret = nib_leases_init(ndev);
-	if (ret)
-		return ret;
-	ret = nib_irq_init(ndev);
-	if (ret)
-		return ret;
-	ret = nib_sleep_init(ndev);
-	if (ret)
-		return ret;
-	ret = nib_reset_init(ndev);
+	ret = nib_notify_init(ndev) ?:
+	      nib_sensors_init(ndev) ?:
+	      nib_ipc_init(ndev) ?:
+	      nib_device_init_software(ndev) ?:
+	      nib_vram_init(ndev) ?:
+	      nib_leases_init(ndev) ?:
+	      nib_irq_init(ndev) ?:
+	      nib_sleep_init(ndev) ?:
+	      nib_reset_init(ndev);
 	if (ret)
 		return ret;
 	pci_set_master(pdev);

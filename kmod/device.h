@@ -182,6 +182,7 @@ static inline int nib_device_lost(struct nib_device *ndev)
 
 int nib_device_probe(struct pci_dev *pdev, const struct pci_device_id *id);
 void nib_device_remove(struct pci_dev *pdev);
+void nib_device_wait_for_all(void);
 void nib_device_shutdown(struct pci_dev *pdev);
 void nib_device_lose(struct nib_device *ndev, int error, const char *why);
 bool nib_device_is_gone(struct nib_device *ndev);

@@ -513,16 +513,17 @@ int nib_dma_commit(struct nib_dma_batch *batch)
 	}
 
 	/* Nothing can fail after this point. */
-	list_for_each_entry_safe(dr, next, &batch->runs, link) {
-		list_del_init(&dr->link);
-		if (list_empty(&batch->runs))
-			batch->fence = dma_fence_get(&dr->run->fence->base);
-		nib_run_push(dr->run);
-	}
+	dr = list_last_entry(&batch->runs, struct nib_dma_run, link);
+	batch->fence = dma_fence_get(&dr->run->fence->base);
 	if (batch->start) {
+		/* Before the scheduler does: the move is over for all when it frees the run. */
 		nib_fence_follow(batch->shared, batch->fence);
 		dma_fence_put(dma->last_move);
 		dma->last_move = dma_fence_get(batch->fence);
+	}
+	list_for_each_entry_safe(dr, next, &batch->runs, link) {
+		list_del_init(&dr->link);
+		nib_run_push(dr->run);
 	}
 out:
 	mutex_unlock(&dma->lock);

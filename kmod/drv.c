@@ -298,23 +298,9 @@ static const struct drm_ioctl_desc nib_ioctls[] = {
 };
 
 /*
- * On a lost device DRM's own ioctls work on, waiting for syncobjs and closing handles, and those
- * that say what has become of it.
- */
-static bool nib_ioctl_is_lost(struct file *file, unsigned int cmd)
-{
-	struct drm_file *drm_file = file->private_data;
-	unsigned int nr = DRM_IOCTL_NR(cmd);
-
-	return nr >= DRM_COMMAND_BASE && nr < DRM_COMMAND_END &&
-	       nr != DRM_COMMAND_BASE + NIB_IOCTL_DEV_QUERY &&
-	       nr != DRM_COMMAND_BASE + NIB_IOCTL_QUEUE_GET_STATE &&
-	       nib_device_lost(to_nib_device(drm_file->minor->dev));
-}
-
-/*
- * Ioctls that use the device hold it awake from end to end. Queries do not wake it, nor does what
- * DRM does by itself, where waiting for a fence may take forever.
+ * Ioctls that use the device hold it awake from end to end, and find a lost one gone. Queries do
+ * not wake it, and say what has become of it; nor does what DRM does by itself, closing handles and
+ * waiting for a fence, perhaps forever.
  */
 static bool nib_ioctl_needs_device(unsigned int cmd)
 {
@@ -333,11 +319,11 @@ static long nib_ioctl_awake(struct file *file, unsigned int cmd, unsigned long a
 	struct nib_device *ndev = to_nib_device(drm);
 	long ret;
 
-	if (nib_ioctl_is_lost(file, cmd) || drm_dev_is_unplugged(drm))
+	if (drm_dev_is_unplugged(drm))
 		return -ENODEV;
 	if (!nib_ioctl_needs_device(cmd))
 		return ioctl(file, cmd, arg);
-	ret = nib_pm_get(ndev);
+	ret = nib_device_lost(ndev) ? -ENODEV : nib_pm_get(ndev);
 	if (ret)
 		return ret;
 	ret = ioctl(file, cmd, arg);
@@ -432,6 +418,7 @@ err_wq:
 static void __exit nib_exit(void)
 {
 	pci_unregister_driver(&nib_pci_driver);
+	nib_device_wait_for_all();
 	nib_netlink_exit();
 	destroy_workqueue(nib_cleanup_wq);
 }

@@ -175,12 +175,14 @@ void nib_image_destroy(struct nib_image **image)
 
 /**
  * struct nib_image_batch - copies of one buffer. One that was given up may still be made, or
- * begin only then: what it touches outlives the image.
+ * begin only then: what it touches, on both sides, outlives the image and is nobody else's.
  * @base: batch.
+ * @bo: buffer. Holds a reference.
  * @shadow: of the buffer. Holds a reference.
  */
 struct nib_image_batch {
 	struct nib_dma_batch base;
+	struct nib_bo *bo;
 	struct nib_bo *shadow;
 };
 
@@ -189,6 +191,7 @@ static void nib_image_free_batch(struct nib_dma_batch *base)
 	struct nib_image_batch *batch = container_of(base, struct nib_image_batch, base);
 
 	drm_gem_object_put(&batch->shadow->base);
+	drm_gem_object_put(&batch->bo->base);
 	kfree(batch);
 }
 
@@ -220,6 +223,8 @@ static int nib_image_copy(struct nib_image *image, struct nib_image_part *part, 
 		return -ENOMEM;
 	batch = &copies->base;
 	nib_dma_batch_init(batch, image->ndev, nib_image_free_batch);
+	drm_gem_object_get(&part->bo->base);
+	copies->bo = part->bo;
 	drm_gem_object_get(&part->shadow->base);
 	copies->shadow = part->shadow;
 	batch->host = nib_place_get(part->place);

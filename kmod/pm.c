@@ -124,6 +124,11 @@ void nib_pm_disable(struct nib_device *ndev)
 	pm_runtime_forbid(dev);
 	pm_runtime_dont_use_autosuspend(dev);
 	pci_d3cold_enable(ndev->pdev);
+	/* Its bus could not wake it: the gate is as it was left. */
+	if (pm_runtime_status_suspended(dev)) {
+		nib_device_lose(ndev, -ENODEV, "it does not wake");
+		nib_restart_end(ndev);
+	}
 }
 
 /* --- Stopping and starting --- */

@@ -24,6 +24,7 @@ struct task_struct;
  *	next ones, under the lock of the PCI device.
  * @reset_awake: it is held awake for that.
  * @reset_at: when it had begun.
+ * @reset_asleep: it was reset while the machine slept.
  * @notifier: tells when the machine begins to go to sleep, and when it is awake again.
  * @frozen: in between, when tasks may be frozen: a job that waits for one is not to blame.
  */
@@ -34,6 +35,7 @@ struct nib_pm {
 	bool resetting;
 	bool reset_awake;
 	ktime_t reset_at;
+	bool reset_asleep;
 	struct notifier_block notifier;
 	bool frozen;
 };

@@ -118,25 +118,27 @@ static void nib_queue_distrust_locked(struct nib_queue *queue, const struct nib_
 static void nib_queue_fault_locked(struct nib_queue *queue, const struct nib_completion *done)
 {
 	struct nib_device *ndev = queue->ndev;
+	u32 blame;
 
 	lockdep_assert_held(&queue->timeline->lock);
 
 	queue->fault_status = READ_ONCE(done->status);
+	blame = queue->fault_status == NIB_DONE_FAULT_ECC ? NIB_QUEUE_STATE_INNOCENT :
+							    NIB_QUEUE_STATE_GUILTY;
 	queue->fault_packet = READ_ONCE(done->packet);
 	queue->fault_va = READ_ONCE(done->fault_va);
 	nib_notify_fault(ndev, queue->hw_id, queue->fault_status, queue->fault_va);
 	if (nib_queue_try_again_locked(queue))
 		return;
 	if (queue->flags & NIB_QUEUE_KEEP_GOING) {
-		queue->state |= NIB_QUEUE_STATE_GUILTY;
+		queue->state |= blame;
 		queue->faulted = true;
 		queue->incident = true;
 		queue->why = "a job faulted";
 		nib_recovery_request(ndev, NIB_RUNG_JOB, queue, queue->why);
 	} else {
 		queue->culprit_error = nib_done_error(queue->fault_status);
-		nib_queue_die_locked(queue, NIB_QUEUE_STATE_GUILTY | NIB_QUEUE_STATE_BANNED,
-				     "a job faulted");
+		nib_queue_die_locked(queue, blame | NIB_QUEUE_STATE_BANNED, "a job faulted");
 	}
 }
 

@@ -13,8 +13,10 @@
 /* From here on nobody touches the device. Paired with nib_reset_end() or nib_reset_abandon(). */
 static void nib_reset_begin(struct nib_device *ndev)
 {
+	/* Nobody uses a device that sleeps; who wakes it is to know. */
+	ndev->pm.reset_asleep = ndev->pm.sleeping;
 	/* One reset may come while another one goes on; there is one end. */
-	if (ndev->pm.resetting)
+	if (ndev->pm.resetting || ndev->pm.sleeping)
 		return;
 	/* If it does not wake it is lost, and a reset does no harm. */
 	ndev->pm.reset_awake = !nib_pm_get(ndev);

@@ -94,6 +94,9 @@ int nib_sleep_suspend(struct device *dev)
 
 	if (nib_device_lost(ndev))
 		return 0;
+	/* Its end waits for the lock that we are called with. */
+	if (ndev->pm.resetting)
+		return -EBUSY;
 	nib_device_flush_cleanup(ndev);
 	ret = nib_dma_wait_moves(ndev, msecs_to_jiffies(NIB_SLEEP_MOVES_MS));
 	if (ret == -ETIME) {
@@ -110,6 +113,7 @@ int nib_sleep_suspend(struct device *dev)
 		}
 	}
 	nib_pm_leave(ndev, &ndev->pm.sleeping);
+	ndev->pm.reset_asleep = false;
 	WRITE_ONCE(ndev->pm.task, current);
 	ret = nib_sleep_save(ndev);
 	if (ret) {
@@ -139,7 +143,11 @@ int nib_sleep_resume(struct device *dev)
 
 	if (!ndev->pm.sleeping)
 		return 0;
-	ret = nib_restart_boot(ndev, how);
+	/* What was to stay in memories may be lost: recovery tells everybody, and begins anew. */
+	if (ndev->pm.reset_asleep && !ndev->pm.image)
+		ret = -EIO;
+	else
+		ret = nib_restart_boot(ndev, how);
 	if (!ret && ndev->pm.image)
 		ret = nib_image_restore(ndev->pm.image);
 	nib_sleep_go_on(ndev, ret, "it does not wake");

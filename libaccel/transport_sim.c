@@ -363,12 +363,12 @@ static void sim_poll(struct accel_queue *base)
 			return;
 		queue->seen++;
 		status = accel_status_errno(done->status);
-		if (done->status == NIB_DONE_RESET) {
+		if (done->status == NIB_DONE_RESET || done->status == NIB_DONE_FAULT_ECC)
 			base->state.state |= ACCEL_QUEUE_INNOCENT;
-		} else if (status) {
+		else if (status)
 			base->state.state |= ACCEL_QUEUE_GUILTY;
+		if (status && done->status != NIB_DONE_RESET)
 			base->dead = true;
-		}
 		accel_queue_retire(base, status, done);
 	}
 }

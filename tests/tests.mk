@@ -63,6 +63,8 @@ $(BUILD)/tests/mkseeds: $(patsubst %,$(BUILD)/tests/%.o,fuzz/mkseeds fuzz/mkseed
 
 $(BUILD)/tests/guest/%.o: CFLAGS_EXTRA += \
 	$(shell $(PKG_CONFIG) --cflags libdrm libnl-genl-3.0 2>/dev/null)
+# The page that tells of tokens.
+$(BUILD)/tests/guest/test_accel_top.o: CFLAGS_EXTRA += -Ilibaccel
 $(BUILD)/guest/test_netlink $(BUILD)/guest/test_netlink_fuzz: GUEST_LIBS := $(shell $(PKG_CONFIG) --libs libnl-genl-3.0 2>/dev/null)
 $(BUILD)/guest/test_telemetry_events: $(BUILD)/libaccel-telemetry.a
 $(BUILD)/guest/test_telemetry_events: GUEST_LIBS := $(TELEMETRY_LIBS)
@@ -118,7 +120,7 @@ fuzz-build: $(BUILD)/tests/mkseeds
 fuzz: fuzz-build ## Every fuzzer for FUZZ_SECONDS (600), with its corpus in build/
 	$(Q)BUILD=$(BUILD) FUZZ_SECONDS=$${FUZZ_SECONDS:-600} tests/check fuzz
 
-bench: programs $(BENCHES) $(BUILD)/guest/bench_noop ## Benchmarks of kernels, packets and models (PEER=llama-bench)
+bench: programs $(BENCHES) $(GUEST_TESTS) ## Benchmarks of kernels, packets and models (PEER=llama-bench)
 	$(Q)BUILD=$(BUILD) tests/bench/run
 
 check-guest-6.12: ## The in-guest suite on Debian 13's kernel

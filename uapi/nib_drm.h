@@ -526,7 +526,8 @@ struct nib_submit {
 struct nib_queue_get_state {
 	__u32 queue_id;
 #define NIB_QUEUE_STATE_GUILTY		(1u << 0) /* a job of it faulted or was stuck */
-#define NIB_QUEUE_STATE_INNOCENT	(1u << 1) /* it lost jobs, and not by its own fault */
+#define NIB_QUEUE_STATE_INNOCENT	(1u << 1) /* it lost jobs, and not by its own fault: a reset of
+						   * another's making, memory that failed */
 #define NIB_QUEUE_STATE_BANNED		(1u << 2) /* it takes no more jobs */
 #define NIB_QUEUE_STATE_LOST		(1u << 3) /* HBM and SRAM lost their contents */
 	__u32 state;

@@ -414,9 +414,9 @@ int accel_queue_submit(struct accel_queue *queue, const struct accel_job *jobs, 
 /* Wait until the queue is empty. Returns as accel_timeline_wait(), for the first job that failed. */
 int accel_queue_sync(struct accel_queue *queue, uint64_t timeout_ns);
 
-#define ACCEL_QUEUE_GUILTY	(1u << 0)
-#define ACCEL_QUEUE_INNOCENT	(1u << 1)
-#define ACCEL_QUEUE_BANNED	(1u << 2)
+#define ACCEL_QUEUE_GUILTY	(1u << 0)	/* a job of it faulted or was stuck */
+#define ACCEL_QUEUE_INNOCENT	(1u << 1)	/* it lost jobs by a reset or by memory that failed */
+#define ACCEL_QUEUE_BANNED	(1u << 2)	/* it takes no more jobs */
 #define ACCEL_QUEUE_LOST	(1u << 3)	/* device memory lost its contents */
 
 struct accel_queue_state {

@@ -4,7 +4,9 @@
  * terminal, where it draws and ends when told to, in windows of any size.
  */
 #include "guest.h"
+#include "usage.h"
 
+#include <math.h>
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
@@ -87,6 +89,25 @@ static void check_json(void)
 	EQUAL(run("accel-top --batch -d 0.1"), 0);
 	if (!strstr(text, address) || !strstr(text, "test_accel_top"))
 		FAIL("accel-top --batch says:\n%s", text);
+}
+
+/* A process that tells how many tokens it has put through: what each has cost. */
+static void check_tokens(void)
+{
+	const struct accel_usage_page page = { .magic = ACCEL_USAGE_MAGIC, .tokens = 40 };
+	int fd = memfd_create(ACCEL_USAGE_FILE, MFD_CLOEXEC);
+	double energy, each;
+	const char *client;
+
+	CHECK(fd >= 0 && write(fd, &page, sizeof(page)) == (ssize_t)sizeof(page));
+	EQUAL(run("accel-top --json"), 0);
+	client = json(text, "clients");
+	EQUAL(atoi(json(client, "tokens")), 40);
+	energy = atof(json(client, "energy_j"));
+	each = atof(json(client, "joules_per_token"));
+	if (!(energy > 0) || fabs(each - energy / 40) > 1e-6 * each)
+		FAIL("%g J for 40 tokens are %g J/token in %s", energy, each, text);
+	close(fd);
 }
 
 static void check_wrong(void)
@@ -176,6 +197,7 @@ int main(void)
 	munmap(guest_buffer(&g, 0x100000000ull, MIB, NIB_BO_HBM), MIB);
 	work(5);
 	check_json();
+	check_tokens();
 	check_wrong();
 	/* Without a description of the terminal it says so, and ends. */
 	setenv("TERM", "no-such-terminal", 1);

@@ -135,6 +135,42 @@ static void check_reason(const struct dump *dump, uint32_t stream)
 	EQUAL(((const uint64_t *)(text + 1))[0], 1 << 16 | NIB_OP_NOP);
 }
 
+/* Registers by name, the control page, and the messages that made the queue. */
+static void check_firmware(const struct dump *dump)
+{
+	const struct nib_dump_section *section = dump_section(dump, NIB_DUMP_REGISTERS);
+	const struct nib_dump_register *reg = (const void *)(section + 1);
+	const struct nib_dump_firmware *firmware;
+	const struct nib_admin_msg *message;
+	bool version = false, ready = false, told = false;
+	size_t i;
+
+	EQUAL(section->size, sizeof(*reg));
+	for (i = 0; i < section->bytes / sizeof(*reg); i++) {
+		CHECK(memchr(reg[i].name, 0, sizeof(reg[i].name)));
+		CHECK(reg[i].bytes == 4 || reg[i].bytes == 8);
+		if (reg[i].offset == NIB_REG_FW_API)
+			version = reg[i].value == query_device(g.fd).fw_api;
+		if (!strcmp(reg[i].name, "FW_STATE"))
+			ready = reg[i].offset == NIB_REG_FW_STATE && reg[i].value == NIB_FW_READY;
+	}
+	CHECK(version && ready);
+
+	section = dump_section(dump, NIB_DUMP_FIRMWARE);
+	firmware = (const void *)(section + 1);
+	EQUAL(section->bytes, sizeof(*firmware));
+	EQUAL(firmware->lost, 0);
+	CHECK(firmware->admin_tail > 0);
+	CHECK(firmware->events_seen <= firmware->event_head);
+
+	section = dump_section(dump, NIB_DUMP_ADMIN);
+	message = (const void *)(section + 1);
+	EQUAL(section->size, sizeof(*message));
+	for (i = 0; i < section->bytes / sizeof(*message); i++)
+		told = told || message[i].op == NIB_ADM_QUEUE_CREATE;
+	CHECK(told);
+}
+
 static void check_map(const struct dump *dump)
 {
 	static const struct nib_dump_mapping wants[] = {
@@ -242,6 +278,7 @@ int main(void)
 	dump = dump_take();
 	dump_check_header(&dump);
 	check_reason(&dump, stream);
+	check_firmware(&dump);
 	check_map(&dump);
 	check_foreign(&dump);
 	if (!access("/share", W_OK))

