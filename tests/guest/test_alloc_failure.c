@@ -4,7 +4,7 @@
  * lost. With NIB_PROBE_FROM=n instead the probe, from its n-th allocation to that of NIB_PROBE_TO or
  * its last. Needs a kernel with fault injection (fail-nth).
  */
-#include "guest.h"
+#include "spare.h"
 
 #include <glob.h>
 #include <limits.h>
@@ -590,40 +590,6 @@ static bool choose_caches(void)
 	return !write_file(DEBUG "failslab/cache-filter", "Y");
 }
 
-/*
- * Nothing fails below this function of the kernel: where a file is read, vmalloc() tells of its own
- * failures by a warning (seen in 7.3: warn_alloc() for request_firmware()).
- */
-static void spare_function(const char *name)
-{
-	static const char *const kinds[] = { "failslab", "fail_page_alloc" };
-	unsigned long at, start = 0, end = 0;
-	char line[512], symbol[256];
-	FILE *f = fopen("/proc/kallsyms", "r");
-
-	CHECK(f);
-	while (!end && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%lx %*c %255s", &at, symbol) != 2)
-			continue;
-		if (start && at > start)
-			end = at;
-		else if (!strcmp(symbol, name))
-			start = at;
-	}
-	fclose(f);
-	CHECK(end);
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		char path[64], text[32];
-
-		snprintf(path, sizeof(path), DEBUG "%s/reject-start", kinds[i]);
-		snprintf(text, sizeof(text), "%#lx", start);
-		OK(write_file(path, text));
-		snprintf(path, sizeof(path), DEBUG "%s/reject-end", kinds[i]);
-		snprintf(text, sizeof(text), "%#lx", end);
-		OK(write_file(path, text));
-	}
-}
-
 int main(void)
 {
 	const char *from = getenv("NIB_PROBE_FROM"), *to = getenv("NIB_PROBE_TO");
@@ -639,7 +605,8 @@ int main(void)
 	write_file(DEBUG "fail_page_alloc/ignore-gfp-highmem", "N");
 	write_file(DEBUG "fail_page_alloc/verbose", "0");
 	write_file(DEBUG "fail_usercopy/verbose", "0");
-	spare_function("kernel_read_file");
+	/* Where a file is read for request_firmware(). */
+	OK(spare_function("kernel_read_file"));
 
 	fd = guest_open();
 	guest_pci_address(fd, bdf, sizeof(bdf));

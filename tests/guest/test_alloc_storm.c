@@ -5,7 +5,7 @@
  * afterwards the device works and has all of its own. Needs a kernel with fault injection by stack
  * trace. NIB_STORM_MS says for how long, 10000 by default; NIB_STORM_SEED where to start.
  */
-#include "guest.h"
+#include "spare.h"
 
 #include <sys/wait.h>
 
@@ -122,6 +122,8 @@ int main(void)
 	end = now_ns() + (ms ? strtoull(ms, NULL, 0) : 10000) * 1000000;
 	if (!storm("3"))
 		SKIP("this kernel has no fault injection by stack trace");
+	/* kvmalloc() that has failed already, and fails again. */
+	OK(spare_function("__vmalloc_node_range_noprof"));
 	for (i = 0; i < PROCESSES; i++)
 		if (!fork())
 			run(start + (uint32_t)i);
